@@ -1,0 +1,1 @@
+"""What a worker does when it starts and stops."""

@@ -1,0 +1,84 @@
+"""Small HTTP rules that hold for the whole product."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.http import url_has_allowed_host_and_scheme
+
+from finetune.core.errors import DomainError
+
+CSP = (
+    "default-src 'self'; img-src 'self' data:; style-src 'self'{inline}; script-src 'self'{inline}; "
+    "connect-src 'self'{sockets}; worker-src 'self' blob:; object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
+)
+
+
+class _Either:
+    """A middleware whose work is plain functions; runs under both WSGI and ASGI without a thread hop."""
+
+    sync_capable = True
+    async_capable = True
+
+    def __init__(self, get_response: Callable):
+        self.get_response = get_response
+        if iscoroutinefunction(get_response):
+            markcoroutinefunction(self)
+
+    def __call__(self, request: HttpRequest):
+        if iscoroutinefunction(self.get_response):
+            return self._acall(request)
+        return self.after(self.before(request), self.get_response(request))
+
+    async def _acall(self, request: HttpRequest) -> HttpResponse:
+        return self.after(self.before(request), await self.get_response(request))
+
+    def before(self, request: HttpRequest) -> HttpRequest:
+        return request
+
+    def after(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
+        return response
+
+
+class ContentSecurityPolicy(_Either):
+    """Nothing loads from another host. The API docs alone need inline script (their bundles bring it)."""
+
+    def after(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
+        inline = " 'unsafe-inline'" if request.path in {"/api/docs", "/api/redoc"} else ""
+        host = request.META.get("HTTP_HOST", "")
+        response.headers.setdefault("Content-Security-Policy", CSP.format(inline=inline, sockets=f" ws://{host} wss://{host}"))
+        return response
+
+
+class OptionalApiSlash(_Either):
+    """`/api/x/` and `/api/x` are the same route, for every method."""
+
+    def before(self, request: HttpRequest) -> HttpRequest:
+        if request.path_info.startswith("/api/") and request.path_info.endswith("/"):
+            request.path_info = request.path_info.rstrip("/")
+            request.path = request.path.rstrip("/")
+        return request
+
+
+class DomainErrors(_Either):
+    """A verb's refusal on a page: a toast for htmx, else a message and back to where the person was."""
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        if not isinstance(exception, DomainError):
+            return None
+        if request.htmx:  # type: ignore[attr-defined]
+            response = render(
+                request, "components/toast.html", {"level": "error", "text": exception.message}, status=exception.status
+            )
+            response["HX-Retarget"], response["HX-Reswap"] = "#toasts", "beforeend"
+            return response
+        back = request.headers.get("Referer", "")
+        if request.method == "POST" and url_has_allowed_host_and_scheme(back, {request.get_host()}):
+            messages.error(request, exception.message)
+            return redirect(back)
+        context = {"title": "That did not work", "text": exception.message}
+        return render(request, "error.html", context, status=exception.status)

@@ -1,0 +1,63 @@
+"""Where files live under DATA_DIR. Every path the product uses is built here, from ids, never from names users gave."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from django.conf import settings
+
+
+def dataset_dir(pk: int) -> Path:
+    """datasets/<id>/: the original file and its Parquet forms."""
+    return settings.DATA_DIR / "datasets" / str(pk)
+
+
+def model_dir(pk: int) -> Path:
+    """models/<id>/: weights, tokenizer and manifest of a model we made."""
+    return settings.DATA_DIR / "models" / str(pk)
+
+
+def job_dir(pk: int) -> Path:
+    """runs/<job>/: one run directory for each attempt."""
+    return settings.DATA_DIR / "runs" / str(pk)
+
+
+def attempt_dir(pk: int, attempt: int) -> Path:
+    """runs/<job>/<attempt>/: the run directory, the engine's API (docs/adr/0001)."""
+    return job_dir(pk) / str(attempt)
+
+
+def run_state_dir() -> Path:
+    """run/: sockets and pid files of this installation's processes."""
+    path = settings.DATA_DIR / "run"
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+@contextmanager
+def staged_dir(target: Path) -> Iterator[Path]:
+    """A fresh directory that becomes `target` when the block ends well, and vanishes when it raises."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    try:
+        yield staging
+        staging.chmod(0o755)
+        if target.exists():
+            shutil.rmtree(target)
+        os.replace(staging, target)
+    except BaseException:
+        shutil.rmtree(staging, ignore_errors=True)
+        raise
+
+
+def remove_tree(path: Path) -> None:
+    """Delete a directory that may already be gone."""
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def tree_bytes(path: Path) -> int:
+    """Bytes of all files under a directory; 0 when it is missing."""
+    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file()) if path.exists() else 0

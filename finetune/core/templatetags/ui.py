@@ -1,0 +1,105 @@
+"""Filters and tags every template has: human sizes, durations and times, icons, query strings."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django import template
+from django.http import QueryDict
+from django.templatetags.static import static
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+register = template.Library()
+
+
+@register.filter
+def size(value: float | None) -> str:
+    """Bytes for people, decimal units: 1.2 GB."""
+    if value is None:
+        return "–"
+    number = float(value)
+    for unit in ("B", "kB", "MB", "GB"):
+        if abs(number) < 1000:
+            return f"{number:.0f} {unit}" if unit == "B" or number >= 100 else f"{number:.1f} {unit}"
+        number /= 1000
+    return f"{number:.1f} TB"
+
+
+@register.filter
+def compact(value: float | None) -> str:
+    """A count for people: 1,234 · 12.3k · 1.2M · 7.0B."""
+    if value is None:
+        return "–"
+    number = float(value)
+    if abs(number) < 10_000:
+        return f"{number:,.0f}"
+    for unit in ("k", "M", "B"):
+        number /= 1000
+        if abs(number) < 1000:
+            return f"{number:.1f}{unit}"
+    return f"{number / 1000:.1f}T"
+
+
+@register.filter
+def duration(seconds: float | None) -> str:
+    """Seconds for people: 4 s · 3 min 12 s · 2 h 5 min · 3 d 4 h."""
+    if seconds is None:
+        return "–"
+    whole = max(0, round(float(seconds)))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    if whole < 86400:
+        return f"{whole // 3600} h {whole % 3600 // 60} min"
+    return f"{whole // 86400} d {whole % 86400 // 3600} h"
+
+
+@register.filter
+def ago(moment: datetime | None) -> SafeString | str:
+    """A relative time with the absolute one on hover."""
+    if moment is None:
+        return "–"
+    seconds = (timezone.now() - moment).total_seconds()
+    words = "just now" if seconds < 10 else f"{duration(seconds).rsplit(' ', 2)[0] if seconds >= 60 else duration(seconds)} ago"
+    return format_html('<time datetime="{}" title="{}">{}</time>', moment.isoformat(), f"{moment:%Y-%m-%d %H:%M:%S} UTC", words)
+
+
+@register.filter
+def decimals(value: float | None, places: int = 4) -> str:
+    """A number to at most four decimals, without trailing zeros; an en dash for none."""
+    return "–" if value is None else f"{float(value):.{int(places)}f}"
+
+
+@register.filter
+def get(mapping: Any, key: Any) -> Any:
+    """mapping[key], or nothing."""
+    return mapping.get(key) if hasattr(mapping, "get") else None
+
+
+@register.filter
+def percent(fraction: float | None) -> str:
+    """0.256 → 26 %."""
+    return "–" if fraction is None else f"{100 * float(fraction):.0f} %"
+
+
+@register.simple_tag
+def icon(name: str, title: str = "") -> SafeString:
+    """One symbol of static/icons.svg; without a title it is decoration for screen readers."""
+    label = format_html('role="img" aria-label="{}"', title) if title else SafeString('aria-hidden="true"')
+    return format_html('<svg class="icon" {}><use href="{}#{}"></use></svg>', label, static("icons.svg"), name)
+
+
+@register.simple_tag(takes_context=True)
+def query(context: template.Context, **changes: Any) -> str:
+    """This page's query string with some parameters changed; None or "" drops one."""
+    params: QueryDict = context["request"].GET.copy()
+    for key, value in changes.items():
+        if value in (None, ""):
+            params.pop(key, None)
+        else:
+            params[key] = value
+    return f"?{params.urlencode()}"

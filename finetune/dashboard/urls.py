@@ -1,0 +1,4 @@
+"""This app's routes."""
+
+pages: list = []
+api: list = []

@@ -1,0 +1,221 @@
+"""Settings. One file for every mode: `make run` and production differ only in the environment (see .env.example)."""
+
+import hashlib
+import socket
+import tempfile
+from datetime import timedelta
+from pathlib import Path
+
+import uplot
+
+from finetune import env
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+DATA_DIR = Path(env.env_str("DATA_DIR", str(BASE_DIR / "data"))).expanduser().resolve()
+DATA_DIR.mkdir(parents=True, exist_ok=True)
+
+# --- Secrets -----------------------------------------------------------------------------------------------
+_instance = env.instance_secrets(DATA_DIR / "secrets.json")
+SECRET_KEY = env.env_str("SECRET_KEY") or _instance["SECRET_KEY"]
+# Newest first: the first key encrypts, all of them decrypt (cryptography's MultiFernet).
+FIELD_ENCRYPTION_KEYS = env.env_list("FIELD_ENCRYPTION_KEYS", _instance["FIELD_ENCRYPTION_KEYS"].split(","))
+
+# --- Web ---------------------------------------------------------------------------------------------------
+DEBUG = env.env_bool("DEBUG", False)
+HOST = env.env_str("HOST", "127.0.0.1")
+PORT = env.env_int("PORT", 8000)
+ALLOWED_HOSTS = env.env_list(
+    "ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]", socket.gethostname(), *([HOST] if HOST != "0.0.0.0" else ["*"])]
+)
+HTTPS = env.env_bool("HTTPS", False)
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
+CSRF_TRUSTED_ORIGINS = env.env_list("CSRF_TRUSTED_ORIGINS", [])
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+# Uploads are streamed to disk by Django's file handler; the product's own limit is enforced while streaming.
+MAX_UPLOAD_BYTES = env.env_int("MAX_UPLOAD_BYTES", 10 * 1000**3, minimum=1)
+DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * 1024**2
+FILE_UPLOAD_MAX_MEMORY_SIZE = 1024**2
+FILE_UPLOAD_TEMP_DIR = DATA_DIR / "uploads"
+FILE_UPLOAD_TEMP_DIR.mkdir(exist_ok=True)
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "django_htmx",
+    "template_partials",
+    "rest_framework",
+    "rest_framework_simplejwt.token_blacklist",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "channels",
+    "finetune.core",
+    "accounts",
+    "datasets_app",
+    "models_app",
+    "training",
+    "finetune.dashboard",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "finetune.core.middleware.ContentSecurityPolicy",
+    "finetune.core.middleware.OptionalApiSlash",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "finetune.core.middleware.DomainErrors",
+]
+ROOT_URLCONF = "finetune.urls"
+ASGI_APPLICATION = "finetune.asgi.application"
+APPEND_SLASH = False
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+            "builtins": ["finetune.core.templatetags.ui"],
+        },
+    }
+]
+FORM_RENDERER = "django.forms.renderers.TemplatesSetting"
+STATIC_URL = "/static/"
+STATIC_ROOT = Path(env.env_str("STATIC_ROOT", str(BASE_DIR / "staticfiles")))
+STATICFILES_DIRS = [BASE_DIR / "static", ("uplot", Path(uplot.__file__).parent / "static")]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": DATA_DIR}},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+LOGIN_URL = "sign-in"
+LOGIN_REDIRECT_URL = "home"
+
+# --- Accounts ----------------------------------------------------------------------------------------------
+AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = ["accounts.backends.UsernameOrEmailBackend"]
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+
+# --- Data --------------------------------------------------------------------------------------------------
+DATABASE_URL = env.env_str("DATABASE_URL")
+DATABASES = {"default": env.database_from_url(DATABASE_URL) if DATABASE_URL else env.sqlite(DATA_DIR / "db.sqlite3")}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+
+def _valkey_socket() -> Path:
+    """Where `make run`'s private Valkey listens: a socket only this user can open, within a socket path's 100 characters."""
+    inside = DATA_DIR / "run" / "valkey.sock"
+    if len(str(inside)) < 100:
+        return inside
+    return Path(tempfile.gettempdir()) / f"aifinetune-{hashlib.sha256(str(DATA_DIR).encode()).hexdigest()[:16]}" / "valkey.sock"
+
+
+VALKEY_SOCKET = _valkey_socket()
+REDIS_URL = env.env_str("REDIS_URL", f"unix://{VALKEY_SOCKET}")
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL, "KEY_PREFIX": "aift"}}
+CHANNEL_LAYERS = {
+    "default": {"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": {"hosts": [REDIS_URL], "capacity": 1000}}
+}
+
+# --- Workers -----------------------------------------------------------------------------------------------
+CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1)
+CELERY_RESULT_BACKEND = None
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_DEFAULT_QUEUE = "default"
+CELERY_TASK_ROUTES = {
+    "training.services.start_job.run_job": {"queue": "train"},
+    "models_app.services.try_prompt.generate": {"queue": "inference"},
+}
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_TRANSPORT_OPTIONS = {"global_keyprefix": "aift:"}
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_TIMEZONE = "UTC"
+CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "run" / "beat-schedule")
+CELERY_BEAT_SCHEDULE = {
+    "reconcile-jobs": {"task": "training.services.reconcile_jobs.reconcile", "schedule": 15.0},
+}
+# A worker that has not renewed its hold on a job for this long has lost it.
+JOB_LEASE_SECONDS = env.env_int("JOB_LEASE_SECONDS", 45, minimum=5)
+
+# --- API ---------------------------------------------------------------------------------------------------
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "rest_framework_simplejwt.authentication.JWTAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer", "rest_framework.renderers.BrowsableAPIRenderer"],
+    "DEFAULT_PAGINATION_CLASS": "finetune.core.drf.Pagination",
+    "DEFAULT_FILTER_BACKENDS": ["rest_framework.filters.SearchFilter", "rest_framework.filters.OrderingFilter"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_THROTTLE_CLASSES": ["finetune.core.throttling.DefaultThrottle"],
+    "EXCEPTION_HANDLER": "finetune.core.drf.exception_handler",
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+THROTTLE_RATES = {
+    "login": env.env_rate("THROTTLE_LOGIN", "10/min"),
+    "register": env.env_rate("THROTTLE_REGISTER", "5/min"),
+    "default": env.env_rate("THROTTLE_DEFAULT", "100/min"),
+}
+SIMPLE_JWT = {
+    "ACCESS_TOKEN_LIFETIME": timedelta(minutes=30),
+    "REFRESH_TOKEN_LIFETIME": timedelta(days=14),
+    "ROTATE_REFRESH_TOKENS": True,
+    "BLACKLIST_AFTER_ROTATION": True,
+    "CHECK_REVOKE_TOKEN": True,  # a changed password ends every token issued before it
+    "UPDATE_LAST_LOGIN": True,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "AiFineTune API",
+    "DESCRIPTION": "Fine-tune language models on your own machines.",
+    "VERSION": "1.0.0",
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+    "COMPONENT_SPLIT_REQUEST": True,
+}
+
+# --- Outside systems ---------------------------------------------------------------------------------------
+HF_ENDPOINT = env.env_str("HF_ENDPOINT", "https://huggingface.co")
+OLLAMA_HOST = env.env_str("OLLAMA_HOST", "http://127.0.0.1:11434")
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": env.env_str("LOG_LEVEL", "INFO")},
+}

@@ -1,0 +1,83 @@
+"""Language models: bases from the Hub or the sample, and the versions our jobs made of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from django.conf import settings
+from django.db import models
+
+from finetune.core import storage
+from finetune.core.querysets import Lifecycle, OwnedQuerySet, StatusField
+
+
+class LanguageModel(Lifecycle):
+    """remote → downloading → ready | failed. A fine-tuned model is version 1, 2, … of its family."""
+
+    class Kind(models.TextChoices):
+        BASE = "base"
+        FINE_TUNED = "fine_tuned"
+        MERGED = "merged"
+
+    class Source(models.TextChoices):
+        HUB = "hub"
+        TRAINING = "training"
+        UPLOAD = "upload"
+        SAMPLE = "sample"
+
+    class Status(models.TextChoices):
+        REMOTE = "remote"
+        DOWNLOADING = "downloading"
+        READY = "ready"
+        FAILED = "failed"
+
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="language_models")
+    name = models.CharField(max_length=200)
+    kind = models.CharField(max_length=20, choices=Kind, db_index=True)
+    source = models.CharField(max_length=20, choices=Source)
+    status = StatusField(choices=Status, default=Status.REMOTE)
+    repo_id = models.CharField(max_length=200, blank=True)
+    revision = models.CharField(max_length=64, blank=True, help_text="Hub commit.")
+    family = models.CharField(max_length=200, db_index=True, help_text="Versions of one family count up together.")
+    version = models.PositiveIntegerField(default=1)
+    version_tag = models.CharField(max_length=50, blank=True)
+    version_notes = models.TextField(blank=True)
+    is_latest = models.BooleanField(default=True, db_index=True)
+    base_model = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT, related_name="derived")
+    method = models.CharField(max_length=20, blank=True)
+    adapter = models.BooleanField(default=False, help_text="Only the adapter is stored; the base model completes it.")
+    # Which run made it, so that registering the same run twice gives the same row.
+    origin = models.CharField(max_length=100, unique=True, null=True, blank=True)
+    path = models.CharField(max_length=500, blank=True, help_text="Directory with the weights; relative ones lie under DATA_DIR.")
+    parameters = models.PositiveBigIntegerField(null=True)
+    architecture = models.CharField(max_length=100, blank=True)
+    dtype = models.CharField(max_length=20, blank=True)
+    bytes = models.PositiveBigIntegerField(default=0)
+    license = models.CharField(max_length=100, blank=True)
+    context_length = models.PositiveIntegerField(null=True)
+    metrics = models.JSONField(default=dict)
+    progress = models.JSONField(null=True)
+    ollama_name = models.CharField(max_length=200, blank=True)
+    hub_url = models.URLField(blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    objects = OwnedQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created_at", "-pk"]
+        constraints = [models.UniqueConstraint("owner", "family", "version", name="model_version_once")]
+
+    def __str__(self) -> str:
+        return f"{self.name} v{self.version}" if self.kind != self.Kind.BASE else self.name
+
+    @property
+    def directory(self) -> Path:
+        """Where the weights (or the adapter) are; absolute."""
+        return settings.DATA_DIR / self.path if self.path else storage.model_dir(self.pk)
+
+    @property
+    def job(self) -> int | None:
+        """The id of the job that made it (training.TrainingJob points here)."""
+        made_by = getattr(self, "produced_by", None)
+        return made_by.pk if made_by else None

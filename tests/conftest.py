@@ -1,0 +1,83 @@
+"""The people of the tests: alice owns things, charlie owns nothing of hers, olivia is an operator."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from django.conf import settings
+from django.test import Client
+from rest_framework.test import APIClient
+
+from accounts.models import User
+from tests.valkey import valkey_server
+
+PASSWORD = "a-long-enough-passphrase"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def valkey() -> Iterator[str]:
+    """The broker, channel layer and cache of the tests are a real Valkey."""
+    with valkey_server(settings.VALKEY_SOCKET) as url:
+        yield url
+
+
+@pytest.fixture
+def alice(db: None) -> User:
+    return User.objects.create_user("alice", "alice@example.org", PASSWORD)
+
+
+@pytest.fixture
+def charlie(db: None) -> User:
+    return User.objects.create_user("charlie", "charlie@example.org", PASSWORD)
+
+
+@pytest.fixture
+def olivia(db: None) -> User:
+    return User.objects.create_superuser("olivia", "olivia@example.org", PASSWORD)
+
+
+def _page(user: User | None) -> Client:
+    client = Client()
+    if user:
+        client.force_login(user)
+    return client
+
+
+def _api(user: User | None) -> APIClient:
+    client = APIClient()
+    if user:
+        client.force_authenticate(user)
+    return client
+
+
+@pytest.fixture
+def page(alice: User) -> Client:
+    """Alice in a browser."""
+    return _page(alice)
+
+
+@pytest.fixture
+def charlie_page(charlie: User) -> Client:
+    return _page(charlie)
+
+
+@pytest.fixture
+def anonymous_page(db: None) -> Client:
+    return _page(None)
+
+
+@pytest.fixture
+def api(alice: User) -> APIClient:
+    """Alice with the API."""
+    return _api(alice)
+
+
+@pytest.fixture
+def charlie_api(charlie: User) -> APIClient:
+    return _api(charlie)
+
+
+@pytest.fixture
+def anonymous_api(db: None) -> APIClient:
+    return _api(None)

@@ -1,0 +1,5 @@
+"""This app's routes."""
+
+pages: list = []
+api: list = []
+websocket: list = []
