@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from django.contrib.auth.models import AbstractUser, UserManager
+from django.core.validators import RegexValidator
 from django.db import models
+from django.db.models import Q
 from django.db.models.functions import Lower
+
+# No "@": a username can then never be mistaken for somebody's e-mail address at sign-in.
+username_rule = RegexValidator(r"\A[\w.+-]+\Z", "Use letters, digits and . + - _ only.")
 
 
 class User(AbstractUser):
     """Signs in with username or e-mail; both are unique whatever their case. Operators are `is_staff`."""
 
+    username = models.CharField("username", max_length=150, unique=True, validators=[username_rule])
     email = models.EmailField("e-mail address")
+    # The person who set this installation up. A constraint, not a check, so that two first visitors can't both be it.
+    is_owner = models.BooleanField(default=False, editable=False)
 
     objects = UserManager()
 
@@ -18,6 +26,7 @@ class User(AbstractUser):
         constraints = [
             models.UniqueConstraint(Lower("email"), name="user_email_ci", violation_error_message="This e-mail address is taken."),
             models.UniqueConstraint(Lower("username"), name="user_username_ci", violation_error_message="This username is taken."),
+            models.UniqueConstraint("is_owner", condition=Q(is_owner=True), name="user_one_owner"),
         ]
 
     @property

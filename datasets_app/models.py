@@ -7,6 +7,7 @@ from pathlib import Path
 from django.conf import settings
 from django.db import models
 
+from datasets_app.formats.source import suffix_of
 from finetune.core import storage
 from finetune.core.querysets import Lifecycle, OwnedQuerySet, StatusField
 
@@ -55,6 +56,9 @@ class Dataset(Lifecycle):
     warnings = models.PositiveBigIntegerField(default=0)
     report = models.JSONField(default=dict, help_text="{valid_rows, counts: {rule: n}, problems: [...]}: see GET …/validation.")
     progress = models.JSONField(null=True, help_text="{done, total, unit, rate, eta_seconds} while work goes on.")
+    # Every write of the background reader names the attempt it belongs to, so that one taken for dead can't write any more.
+    attempt = models.PositiveIntegerField(default=0)
+    restarts = models.PositiveIntegerField(default=0, help_text="Readings begun again because a worker was lost.")
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -73,6 +77,16 @@ class Dataset(Lifecycle):
     @property
     def directory(self) -> Path:
         return storage.dataset_dir(self.pk)
+
+    @property
+    def is_busy(self) -> bool:
+        """The file waits to be read or is being read."""
+        return self.status in (self.Status.UPLOADED, self.Status.VALIDATING)
+
+    @property
+    def original_file(self) -> Path:
+        """The uploaded bytes, unchanged."""
+        return self.directory / f"original{suffix_of(self.source_name)}"
 
     @property
     def rows_file(self) -> Path:

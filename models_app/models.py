@@ -16,7 +16,7 @@ class LanguageModel(Lifecycle):
 
     class Kind(models.TextChoices):
         BASE = "base"
-        FINE_TUNED = "fine_tuned"
+        FINE_TUNED = "fine_tuned", "Fine-tuned"
         MERGED = "merged"
 
     class Source(models.TextChoices):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from django.conf import settings
 from django.db import models
+from django.db.models import Count, OuterRef, Q, Subquery
 
 from datasets_app.models import Dataset
 from finetune.core import storage
@@ -18,10 +19,23 @@ class JobQuerySet(OwnedQuerySet):
         """Jobs that still need their model and data."""
         return self.filter(status__in=TrainingJob.ACTIVE)
 
+    def in_queue(self) -> JobQuerySet:
+        """Waiting jobs, the next one first."""
+        return self.filter(status=TrainingJob.Status.QUEUED).order_by("queued_at", "pk")
+
+    def with_queue_position(self) -> JobQuerySet:
+        """Annotates `position`: 1 for the queued job that runs next, counting everybody's; None for jobs that don't wait."""
+        ahead = TrainingJob.objects.filter(status=TrainingJob.Status.QUEUED, executor=OuterRef("executor")).filter(
+            Q(queued_at__lt=OuterRef("queued_at")) | Q(queued_at=OuterRef("queued_at"), pk__lte=OuterRef("pk"))
+        )
+        places = ahead.order_by().values("status").annotate(place=Count("pk")).values("place")
+        queued = models.When(status=TrainingJob.Status.QUEUED, then=Subquery(places))
+        return self.annotate(position=models.Case(queued, output_field=models.IntegerField()))
+
 
 class TrainingJob(Lifecycle):
     """draft → queued → running → succeeded | failed; running → cancelling → cancelled; queued → cancelled;
-    failed | cancelled → queued (resume, next attempt). Every move is a compare-and-swap and an event with its reason.
+    running → queued (the engine was lost: next attempt, same checkpoints); failed | cancelled → queued (resume). Every move is a compare-and-swap and an event with its reason.
 
     While it runs, one worker holds a lease; every write it makes names its attempt and lease, so that a worker
     which lost the job can't write.
@@ -95,6 +109,15 @@ class TrainingJob(Lifecycle):
     def run_dir(self) -> Path:
         """The current attempt's run directory."""
         return storage.attempt_dir(self.pk, self.attempt)
+
+    @property
+    def queue_position(self) -> int | None:
+        """1 = next to run; None when it does not wait. Lists annotate it with `with_queue_position` instead of asking here."""
+        if self.status != self.Status.QUEUED:
+            return None
+        if "position" in self.__dict__:
+            return self.__dict__["position"]
+        return TrainingJob.objects.with_queue_position().values_list("position", flat=True).get(pk=self.pk)
 
     @property
     def is_active(self) -> bool:

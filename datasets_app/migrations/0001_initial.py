@@ -36,6 +36,8 @@ class Migration(migrations.Migration):
                 ('warnings', models.PositiveBigIntegerField(default=0)),
                 ('report', models.JSONField(default=dict, help_text='{valid_rows, counts: {rule: n}, problems: [...]}: see GET …/validation.')),
                 ('progress', models.JSONField(help_text='{done, total, unit, rate, eta_seconds} while work goes on.', null=True)),
+                ('attempt', models.PositiveIntegerField(default=0)),
+                ('restarts', models.PositiveIntegerField(default=0, help_text='Readings begun again because a worker was lost.')),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('updated_at', models.DateTimeField(auto_now=True)),
                 ('owner', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='datasets', to=settings.AUTH_USER_MODEL)),

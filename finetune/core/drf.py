@@ -79,6 +79,8 @@ def _first(fields: dict[str, Any]) -> str:
 
 
 def _text(detail: Any) -> str:
+    if isinstance(detail, dict) and "detail" in detail:  # simplejwt wraps its sentence together with internals
+        detail = detail["detail"]
     return _first(_flatten(detail)) if isinstance(detail, (dict, list)) else str(detail)
 
 

@@ -2,9 +2,43 @@
 
 from __future__ import annotations
 
-from django.http import HttpRequest, HttpResponse
+from typing import Any
 
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.http import require_GET
+
+from accounts.models import User
 from finetune.core.pages import render_page
+from finetune.dashboard import queries
+from finetune.dashboard.next_step import next_step
+from training.devices import list_devices
+
+
+@require_GET
+def home(request: HttpRequest) -> HttpResponse:
+    """A start page for a newcomer, else the overview; it polls its own fragment while something is going on."""
+    counts = queries.counts(request.user)  # type: ignore[arg-type]
+    if not (counts["datasets"] or counts["models"] or counts["jobs"]["total"]):
+        return render_page(request, "dashboard/home.html", {"newcomer": True})
+    context = _overview(request.user) | {"counts": counts}  # type: ignore[arg-type]
+    if not request.htmx:  # type: ignore[attr-defined]  # asking nvidia-smi takes a moment, too long for a poll
+        context["devices"] = list_devices()
+    return render_page(request, "dashboard/home.html", context, fragment="overview")
+
+
+def _overview(user: User) -> dict[str, Any]:
+    running = list(queries.running_jobs(user, limit=4))
+    preparing = queries.being_prepared(user)
+    sparklines = queries.sparklines(running)
+    return {
+        "running": [{"job": job, "sparkline": sparklines.get(job.pk)} for job in running],
+        "preparing": preparing,
+        "busy": bool(running or preparing),
+        "next": None if preparing else next_step(user),
+        "recent_jobs": queries.recent_jobs(user),
+        "recent_datasets": queries.recent_datasets(user),
+        "recent_models": queries.recent_models(user),
+    }
 
 
 def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
@@ -19,3 +53,9 @@ def forbidden(request: HttpRequest, exception: Exception | None = None) -> HttpR
 def server_error(request: HttpRequest) -> HttpResponse:
     context = {"title": "Something broke", "text": "It was our fault, and it is in the server's log. Try again."}
     return render_page(request, "error.html", context, status=500)
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """A form whose token does not fit: the session changed meanwhile, or it was sent from another site."""
+    text = "The page was open for too long, or cookies are blocked. Go back, reload the page and send it again."
+    return render_page(request, "error.html", {"title": "That form has expired", "text": text}, status=403)

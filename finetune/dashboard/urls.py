@@ -1,4 +1,9 @@
 """This app's routes."""
 
-pages: list = []
-api: list = []
+from django.urls import path
+
+from finetune.dashboard import api as views
+from finetune.dashboard import pages as web
+
+pages = [path("", web.home, name="home")]
+api = [path("stats", views.StatsView.as_view(), name="api-dashboard-stats")]

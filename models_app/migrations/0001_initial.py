@@ -20,7 +20,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('name', models.CharField(max_length=200)),
-                ('kind', models.CharField(choices=[('base', 'Base'), ('fine_tuned', 'Fine Tuned'), ('merged', 'Merged')], db_index=True, max_length=20)),
+                ('kind', models.CharField(choices=[('base', 'Base'), ('fine_tuned', 'Fine-tuned'), ('merged', 'Merged')], db_index=True, max_length=20)),
                 ('source', models.CharField(choices=[('hub', 'Hub'), ('training', 'Training'), ('upload', 'Upload'), ('sample', 'Sample')], max_length=20)),
                 ('status', finetune.core.querysets.StatusField(choices=[('remote', 'Remote'), ('downloading', 'Downloading'), ('ready', 'Ready'), ('failed', 'Failed')], db_index=True, default='remote', max_length=20)),
                 ('repo_id', models.CharField(blank=True, max_length=200)),

@@ -24,15 +24,22 @@ from typing import Any
 
 
 class EventLog:
-    """Appends events to a file. A line is written by one write call, so a reader never sees two halves mixed."""
+    """Appends events to a file. A line is written by one write call, so a reader never sees two halves mixed.
+
+    Half a line (a kill in mid-write, a full disk) is closed with a line feed before the next; readers skip it.
+    """
 
     def __init__(self, path: Path):
-        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        size = os.fstat(self._descriptor).st_size
+        self._torn = size > 0 and os.pread(self._descriptor, 1, size - 1) != b"\n"
 
     def emit(self, kind: str, **values: Any) -> None:
         """Append one event. NaN and infinities become null: JSON has neither."""
-        line = json.dumps({"kind": kind, "time": time.time(), **_finite(values)}, allow_nan=False)
-        os.write(self._descriptor, line.encode() + b"\n")
+        line = json.dumps({"kind": kind, "time": time.time(), **_finite(values)}, allow_nan=False).encode() + b"\n"
+        data = b"\n" + line if self._torn else line
+        self._torn = True
+        self._torn = os.write(self._descriptor, data) != len(data)
 
     def sync(self) -> None:
         """Force the events to disk (before the engine reports an end)."""

@@ -7,6 +7,7 @@ a Modal volume and a Space can all honour them.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Iterator
@@ -104,5 +105,5 @@ def read_events(path: Path, offset: int = 0, limit: int = 1 << 20) -> Iterator[t
         if not line.endswith(b"\n"):
             return
         offset += len(line)
-        if line.strip():
+        with contextlib.suppress(ValueError):  # half a line of a killed engine, closed by the next one
             yield json.loads(line), offset

@@ -8,17 +8,40 @@ from typing import Any
 from django import template
 from django.http import QueryDict
 from django.templatetags.static import static
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 register = template.Library()
 
+# Status word (of datasets, models and jobs) → badge tone and the words people read.
+STATUSES = {
+    "draft": ("idle", "Draft"),
+    "uploaded": ("idle", "Uploaded"),
+    "remote": ("idle", "Not downloaded"),
+    "queued": ("idle", "Queued"),
+    "cancelled": ("idle", "Cancelled"),
+    "validating": ("run", "Checking"),
+    "downloading": ("run", "Downloading"),
+    "running": ("run", "Running"),
+    "cancelling": ("warn", "Cancelling"),
+    "ready": ("ok", "Ready"),
+    "succeeded": ("ok", "Succeeded"),
+    "invalid": ("bad", "Invalid"),
+    "failed": ("bad", "Failed"),
+}
+
+
+def _missing(value: Any) -> bool:
+    """None, or the "" by which Django's templates pass on a name that is not there."""
+    return value is None or value == ""
+
 
 @register.filter
 def size(value: float | None) -> str:
     """Bytes for people, decimal units: 1.2 GB."""
-    if value is None:
+    if _missing(value):
         return "–"
     number = float(value)
     for unit in ("B", "kB", "MB", "GB"):
@@ -31,7 +54,7 @@ def size(value: float | None) -> str:
 @register.filter
 def compact(value: float | None) -> str:
     """A count for people: 1,234 · 12.3k · 1.2M · 7.0B."""
-    if value is None:
+    if _missing(value):
         return "–"
     number = float(value)
     if abs(number) < 10_000:
@@ -46,7 +69,7 @@ def compact(value: float | None) -> str:
 @register.filter
 def duration(seconds: float | None) -> str:
     """Seconds for people: 4 s · 3 min 12 s · 2 h 5 min · 3 d 4 h."""
-    if seconds is None:
+    if _missing(seconds):
         return "–"
     whole = max(0, round(float(seconds)))
     if whole < 60:
@@ -71,7 +94,7 @@ def ago(moment: datetime | None) -> SafeString | str:
 @register.filter
 def decimals(value: float | None, places: int = 4) -> str:
     """A number to at most four decimals, without trailing zeros; an en dash for none."""
-    return "–" if value is None else f"{float(value):.{int(places)}f}"
+    return "–" if _missing(value) else f"{float(value):.{int(places)}f}"
 
 
 @register.filter
@@ -83,7 +106,27 @@ def get(mapping: Any, key: Any) -> Any:
 @register.filter
 def percent(fraction: float | None) -> str:
     """0.256 → 26 %."""
-    return "–" if fraction is None else f"{100 * float(fraction):.0f} %"
+    return "–" if _missing(fraction) else f"{100 * float(fraction):.0f} %"
+
+
+@register.filter
+def tone(status: str) -> str:
+    """The badge class of a status: ok, run, warn, bad or idle."""
+    return STATUSES.get(status, ("idle", ""))[0]
+
+
+@register.filter
+def status_words(status: str, phase: str = "") -> str:
+    """A status in words; while it runs, the phase says more."""
+    if status == "running" and phase:
+        return phase.capitalize()
+    return STATUSES[status][1] if status in STATUSES else str(status).replace("_", " ").capitalize()
+
+
+@register.simple_tag
+def status_badge(status: str, phase: str = "") -> SafeString:
+    """The badge of a status; `phase` says more while it runs."""
+    return format_html('<span class="badge badge-{}">{}</span>', tone(status), status_words(status, phase))
 
 
 @register.simple_tag
@@ -103,3 +146,14 @@ def query(context: template.Context, **changes: Any) -> str:
         else:
             params[key] = value
     return f"?{params.urlencode()}"
+
+
+@register.simple_tag(takes_context=True)
+def nav_link(context: template.Context, name: str, label: str, symbol: str) -> SafeString:
+    """A link of the main navigation; marked as current on its page and on the pages below it."""
+    href, path = reverse(name), context["request"].path
+    here = path == href or (href != "/" and path.startswith(href))
+    current = SafeString(' aria-current="page"') if here else ""
+    return format_html(
+        '<a class="nav-link" href="{}"{} title="{}">{}<span>{}</span></a>', href, current, label, icon(symbol), label
+    )

@@ -1,0 +1,79 @@
+# Every task of the project; `make` alone lists them.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --disable-pip-version-check
+TORCH := $(shell grep '^torch==' training/engine/requirements.txt)
+PACKAGES := finetune accounts datasets_app models_app training celery_worker
+# More arguments for pytest: make test ARGS="tests/accounts -x"
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help run setup demo test lint types worker bench shell openapi migrations
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
+	@echo
+	@echo "  HOST, PORT and DATA_DIR choose where: make run PORT=8123 DATA_DIR=/srv/aifinetune"
+
+run: setup ## start everything and print the address
+	@exec $(BIN)/python -m finetune.launcher
+
+setup: $(VENV)/.packages ## install everything into .venv, once
+	@$(BIN)/python -m finetune.launcher.prepare static
+
+demo: setup ## run the main job on a scratch installation; DATASET=file uses your data
+	@exec $(BIN)/python -m finetune.demo $(if $(DATASET),--dataset "$(DATASET)")
+
+test: setup $(VENV)/.test-packages lint types ## lint, types and the whole test suite
+	@DATA_DIR=$$(mktemp -d) $(BIN)/python manage.py makemigrations --check --dry-run
+	$(BIN)/pytest $(ARGS)
+
+lint: $(VENV)/.test-packages ## style and the layers of the architecture
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/lint-imports
+
+types: $(VENV)/.test-packages ## static types
+	@$(BIN)/mypy $(PACKAGES)
+
+worker: setup ## one more training worker for a running installation (same DATA_DIR or REDIS_URL)
+	@exec $(BIN)/python -m celery -A celery_worker worker -Q train --pool threads --concurrency 1 -n train-$$$$@%h --loglevel INFO
+
+bench: setup ## measure start-up; results are JSON
+	@for file in bench/*.py; do $(BIN)/python $$file || exit 1; done
+
+shell: setup ## a Python shell with the models loaded
+	@exec $(BIN)/python manage.py shell
+
+openapi: setup ## write docs/openapi.yaml from the code
+	@DATA_DIR=$$(mktemp -d) $(BIN)/python manage.py spectacular --validate --fail-on-warn --file docs/openapi.yaml
+
+migrations: setup ## write migrations for changed models
+	@DATA_DIR=$$(mktemp -d) $(BIN)/python manage.py makemigrations
+
+# --- Installation. Each stamp is newer than what it was made from, so a second run installs nothing. ---
+
+$(VENV)/.python:
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) was not found. AiFineTune needs Python 3.11 or newer."; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "AiFineTune needs Python 3.11 or newer; $(PYTHON) is older. Choose another: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+# torch first and alone, so that TORCH_INDEX_URL can choose the CPU build or another CUDA build of exactly this version.
+$(VENV)/.torch: $(VENV)/.python training/engine/requirements.txt
+	@echo "Installing $(TORCH)$(if $(TORCH_INDEX_URL), from $(TORCH_INDEX_URL)) …"
+	@$(PIP) $(TORCH) $(if $(TORCH_INDEX_URL),--index-url "$(TORCH_INDEX_URL)")
+	@touch $@
+
+$(VENV)/.packages: $(VENV)/.torch requirements.txt training/engine/requirements.txt
+	@echo "Installing the other packages …"
+	@$(PIP) -r requirements.txt -r training/engine/requirements.txt
+	@touch $@
+
+$(VENV)/.test-packages: $(VENV)/.packages tests/requirements.txt
+	@$(PIP) -q -r tests/requirements.txt
+	@touch $@

@@ -1,0 +1,52 @@
+"""Forms of the account pages. They check presence and length; rules are the verbs' business."""
+
+from __future__ import annotations
+
+from django import forms
+
+
+def _password(label: str, autocomplete: str, **options: str) -> forms.CharField:
+    widget = forms.PasswordInput(attrs={"autocomplete": autocomplete})
+    return forms.CharField(label=label, max_length=1024, strip=False, widget=widget, **options)
+
+
+def _text(label: str, autocomplete: str, *, max_length: int, required: bool = True, **options: str) -> forms.CharField:
+    widget = forms.TextInput(attrs={"autocomplete": autocomplete, "autocapitalize": "none", "spellcheck": "false"})
+    return forms.CharField(label=label, max_length=max_length, required=required, widget=widget, **options)
+
+
+def _email() -> forms.CharField:
+    return forms.CharField(label="E-mail address", max_length=254, widget=forms.EmailInput(attrs={"autocomplete": "email"}))
+
+
+class SignInForm(forms.Form):
+    username = _text("Username or e-mail", "username", max_length=254)
+    password = _password("Password", "current-password")
+
+
+class RegisterForm(forms.Form):
+    username = _text("Username", "username", max_length=150, help_text="Letters, digits and . + - _")
+    email = _email()
+    password = _password("Password", "new-password", help_text="At least 8 characters, and not a common one.")
+
+
+class ProfileForm(forms.Form):
+    username = _text("Username", "username", max_length=150)
+    email = _email()
+    first_name = _text("First name", "given-name", max_length=150, required=False)
+    last_name = _text("Last name", "family-name", max_length=150, required=False)
+
+
+class PasswordForm(forms.Form):
+    old_password = _password("Current password", "current-password")
+    new_password = _password(
+        "New password", "new-password", help_text="Every other session and every token of yours ends when it changes."
+    )
+
+
+class TokenForm(forms.Form):
+    token = _password(
+        "Hugging Face token",
+        "off",
+        help_text="A token with read access suffices for gated models; write access to publish your own.",
+    )

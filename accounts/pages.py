@@ -1,0 +1,181 @@
+"""Sign-in, sign-out, registration and settings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.contrib.auth import authenticate, login, logout, update_session_auth_hash
+from django.contrib.auth.decorators import login_not_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from accounts.forms import PasswordForm, ProfileForm, RegisterForm, SignInForm, TokenForm
+from accounts.models import Credential, User
+from accounts.services.change_password import change_password
+from accounts.services.forget_hf_token import forget_hf_token
+from accounts.services.register_user import register_user
+from accounts.services.save_hf_token import save_hf_token
+from accounts.services.update_profile import update_profile
+from accounts.services.validate_hf_token import validate_hf_token
+from finetune.core.errors import DomainError
+from finetune.core.pages import refuse, render_page
+from finetune.core.throttling import LoginThrottle, RegisterThrottle, seconds_to_wait
+
+BACKEND = "accounts.backends.UsernameOrEmailBackend"
+
+
+@login_not_required
+@never_cache
+@sensitive_post_parameters("password")
+@require_http_methods(["GET", "POST"])
+def sign_in(request: HttpRequest) -> HttpResponse:
+    """Leads on to `?next=` (this site only) or home; to registration while nobody has an account."""
+    if request.user.is_authenticated:
+        return redirect(_next(request))
+    if not User.objects.exists():
+        return redirect("register")
+    form = SignInForm(request.POST or None)
+    context = {"form": form, "next": _next(request)}
+    if request.method == "GET":
+        return render_page(request, "accounts/sign_in.html", context)
+    if wait := seconds_to_wait(request, LoginThrottle):
+        return _too_often(request, "accounts/sign_in.html", context, wait)
+    if form.is_valid():
+        if user := authenticate(request, **form.cleaned_data):
+            login(request, user)
+            return redirect(_next(request))
+        form.add_error(None, "Wrong username or password.")
+    return render_page(request, "accounts/sign_in.html", context, status=422)
+
+
+@require_POST
+def sign_out(request: HttpRequest) -> HttpResponse:
+    logout(request)
+    return redirect("sign-in")
+
+
+@login_not_required
+@never_cache
+@sensitive_post_parameters("password")
+@require_http_methods(["GET", "POST"])
+def register(request: HttpRequest) -> HttpResponse:
+    """A new account, signed in at once. `first_user` says that this one will own the installation."""
+    if request.user.is_authenticated:
+        return redirect("home")
+    form = RegisterForm(request.POST or None)
+    context = {"form": form, "first_user": not User.objects.exists()}
+    if request.method == "GET":
+        return render_page(request, "accounts/register.html", context)
+    if wait := seconds_to_wait(request, RegisterThrottle):
+        return _too_often(request, "accounts/register.html", context, wait)
+    if form.is_valid():
+        try:
+            user = register_user(**form.cleaned_data)
+        except DomainError as error:
+            refuse(form, error)
+        else:
+            login(request, user, backend=BACKEND)
+            return redirect("home")
+    return render_page(request, "accounts/register.html", context, status=422)
+
+
+@require_GET
+def settings(request: HttpRequest) -> HttpResponse:
+    return _settings(request)
+
+
+@require_POST
+def profile(request: HttpRequest) -> HttpResponse:
+    form = ProfileForm(request.POST)
+    if form.is_valid() and _done(form, update_profile, user=request.user, **form.cleaned_data):
+        return _saved(request, "Your profile is saved.")
+    return _settings(request, status=422, profile_form=form)
+
+
+@sensitive_post_parameters()
+@require_POST
+def password(request: HttpRequest) -> HttpResponse:
+    form = PasswordForm(request.POST)
+    if wait := seconds_to_wait(request, LoginThrottle):
+        form.add_error(None, _wait_text(wait))
+        return _settings(request, status=429, password_form=form)
+    if form.is_valid() and _done(form, change_password, user=request.user, **form.cleaned_data):
+        update_session_auth_hash(request, request.user)  # type: ignore[arg-type]
+        return _saved(request, "Your password is changed. Every other session has ended.")
+    return _settings(request, status=422, password_form=form)
+
+
+@sensitive_post_parameters()
+@require_POST
+def token(request: HttpRequest) -> HttpResponse:
+    form = TokenForm(request.POST)
+    if form.is_valid() and _done(form, save_hf_token, user=request.user, **form.cleaned_data):
+        return _saved(request, "Your Hugging Face token is stored, encrypted.")
+    return _settings(request, status=422, token_form=form)
+
+
+@require_POST
+def token_validate(request: HttpRequest) -> HttpResponse:
+    credential = validate_hf_token(user=request.user)  # type: ignore[arg-type]
+    if credential.valid:
+        return _saved(request, "The Hub accepts your token.")
+    messages.error(request, "The Hub no longer accepts your token. Create a new one and save it here.")
+    return redirect("settings")
+
+
+@require_POST
+def token_delete(request: HttpRequest) -> HttpResponse:
+    forget_hf_token(user=request.user)  # type: ignore[arg-type]
+    return _saved(request, "Your Hugging Face token is forgotten.")
+
+
+def _done(form: forms.Form, verb: Any, **values: Any) -> bool:
+    """Call the verb; its refusal goes into the form."""
+    try:
+        verb(**values)
+    except DomainError as error:
+        refuse(form, error)
+        return False
+    return True
+
+
+def _settings(request: HttpRequest, *, status: int = 200, **bound: forms.Form) -> HttpResponse:
+    """The settings page; forms that were refused come back as they were sent."""
+    user = User.objects.get(pk=request.user.pk)
+    context = {
+        "profile_form": ProfileForm(initial={name: getattr(user, name) for name in ProfileForm.base_fields}),
+        "password_form": PasswordForm(),
+        "token_form": TokenForm(),
+        "credential": user.credentials.filter(kind=Credential.Kind.HUGGING_FACE).first(),
+    }
+    return render_page(request, "accounts/settings.html", context | bound, status=status)
+
+
+def _saved(request: HttpRequest, text: str) -> HttpResponse:
+    messages.success(request, text)
+    return redirect("settings")
+
+
+def _too_often(request: HttpRequest, template: str, context: dict[str, Any], wait: int) -> HttpResponse:
+    context["form"].add_error(None, _wait_text(wait))
+    response = render_page(request, template, context, status=429)
+    response["Retry-After"] = str(wait)
+    return response
+
+
+def _wait_text(wait: int) -> str:
+    return f"Too many attempts. Try again in {wait} s."
+
+
+def _next(request: HttpRequest) -> str:
+    """Where to go after sign-in: `next` of the form or the address, if it is on this site."""
+    target = request.POST.get("next") or request.GET.get("next") or ""
+    safe = url_has_allowed_host_and_scheme(target, {request.get_host()}, require_https=request.is_secure())
+    return target if safe else reverse("home")

@@ -1,0 +1,93 @@
+"""JSON shapes of /api/auth. They check types and lengths; rules are the verbs' business."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from accounts.models import Credential, User
+
+
+class Password(serializers.CharField):
+    """Taken as it is, spaces too; bounded, because hashing a megabyte costs the server."""
+
+    def __init__(self, **kwargs: Any):
+        kwargs = {"max_length": 1024, "trim_whitespace": False, "write_only": True, "style": {"input_type": "password"}} | kwargs
+        super().__init__(**kwargs)
+
+
+class UserSerializer(serializers.ModelSerializer):
+    """A person, as that person sees it."""
+
+    has_hf_token = serializers.BooleanField(read_only=True)
+
+    class Meta:
+        model = User
+        fields = ["id", "username", "email", "first_name", "last_name", "date_joined", "has_hf_token"]
+
+
+class ProfileSerializer(serializers.Serializer):
+    username = serializers.CharField(max_length=150)
+    email = serializers.CharField(max_length=254)
+    first_name = serializers.CharField(max_length=150, required=False, allow_blank=True)
+    last_name = serializers.CharField(max_length=150, required=False, allow_blank=True)
+
+
+class RegisterSerializer(serializers.Serializer):
+    username = serializers.CharField(max_length=150)
+    email = serializers.CharField(max_length=254)
+    password = Password()
+
+
+class LoginSerializer(serializers.Serializer):
+    username = serializers.CharField(max_length=254, help_text="Username or e-mail address.")
+    password = Password()
+
+
+class RefreshSerializer(serializers.Serializer):
+    refresh = serializers.CharField(max_length=4096)
+
+
+class TokensSerializer(serializers.Serializer):
+    access = serializers.CharField()
+    refresh = serializers.CharField()
+
+
+class SignedInSerializer(TokensSerializer):
+    user = UserSerializer()
+
+
+class ChangePasswordSerializer(serializers.Serializer):
+    old_password = Password()
+    new_password = Password()
+
+
+class TokenSerializer(serializers.Serializer):
+    token = serializers.CharField(max_length=500, write_only=True)
+
+
+class CredentialSerializer(serializers.Serializer):
+    """What is known about a stored token. Never the token."""
+
+    has_token = serializers.BooleanField()
+    valid = serializers.BooleanField(allow_null=True)
+    username = serializers.CharField(allow_null=True)
+    role = serializers.CharField(allow_null=True)
+    orgs = serializers.ListField(child=serializers.CharField())
+    last4 = serializers.CharField(allow_null=True)
+    checked_at = serializers.DateTimeField(allow_null=True)
+
+    def to_representation(self, instance: Credential | None) -> dict[str, Any]:
+        info = instance.info if instance else {}
+        return super().to_representation(
+            {
+                "has_token": instance is not None,
+                "valid": instance.valid if instance else None,
+                "username": info.get("username"),
+                "role": info.get("role"),
+                "orgs": info.get("orgs", []),
+                "last4": instance.last4 if instance else None,
+                "checked_at": instance.checked_at if instance else None,
+            }
+        )

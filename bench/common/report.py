@@ -1,0 +1,129 @@
+"""Running trials by turns and writing what came out, with the machine it came out of."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from .fixtures import ROOT, make_model, write_rows
+
+RESULTS = ROOT / "bench" / "results"
+PACKAGES = ("torch", "transformers", "trl", "peft", "accelerate", "datasets")
+
+
+class Bench:
+    """A folder with models, rows and their tokens, and the trials run in it."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.rows = write_rows(folder / "rows.parquet")
+        self._count = 0
+
+    def model(self, size: str) -> Path:
+        return make_model(size, self.folder / size)
+
+    def tokens(self, size: str) -> Path:
+        """The rows as the engine tokenises them: every variant trains on this file's content."""
+        from transformers import AutoTokenizer
+
+        from training.engine.data import prepare
+        from training.engine.rundir import RunDir
+        from training.engine.stopping import StopRequest
+
+        path = self.folder / f"{size}.arrow"
+        if not path.exists():
+            tokenizer = AutoTokenizer.from_pretrained(self.model(size))
+            stop = StopRequest(RunDir(self.folder))
+            prepare(self.rows, path, tokenizer=tokenizer, kind="sft", max_length=512, assistant_only=True, stop=stop)
+        return path
+
+    def trial(
+        self, variant: str, size: str, steps: int, environment: dict[str, str] | None = None, **options: Any
+    ) -> dict[str, Any]:
+        """One run in a fresh process. `environment` is added to this process's."""
+        self._count += 1
+        work = self.folder / f"run{self._count}"
+        request = {
+            "variant": variant, "model": size, "steps": steps, "model_path": str(self.model(size)), "rows": str(self.rows),
+            "tokens": str(self.tokens(size)), "work": str(work), **options,
+        }  # fmt: skip
+        done = subprocess.run(
+            [sys.executable, "-m", "bench.common.trial", json.dumps(request)],
+            cwd=ROOT, env={**os.environ, **(environment or {})}, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        lines = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
+        if done.returncode or not lines:
+            raise SystemExit(f"{variant} on {size} failed:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
+        result = json.loads(lines[-1].removeprefix("RESULT "))
+        print(f"{variant:>14} {size:>5} {result['tokens_per_second']:>8.0f} tokens/s  {result['peak_rss_mb']} MB", flush=True)
+        return result
+
+
+def workspace() -> tempfile.TemporaryDirectory[str]:
+    """A scratch folder for one benchmark, removed at the end."""
+    return tempfile.TemporaryDirectory(prefix="aift-bench-")
+
+
+def median(trials: list[dict[str, Any]], key: str = "tokens_per_second") -> float:
+    return float(statistics.median(trial[key] for trial in trials))
+
+
+def summary(trials: list[dict[str, Any]]) -> dict[str, Any]:
+    """Medians over the trials of one variant, with the spread of the throughput."""
+    rates = [trial["tokens_per_second"] for trial in trials]
+    return {
+        "tokens_per_second": median(trials),
+        "lowest": min(rates),
+        "highest": max(rates),
+        "peak_rss_mb": median(trials, "peak_rss_mb"),
+        "first_step_seconds": median(trials, "first_step_seconds"),
+        "first_loss": trials[0]["losses"][0],
+        "last_loss": trials[0]["losses"][-1],
+        "trials": len(trials),
+    }
+
+
+def write(name: str, content: dict[str, Any]) -> Path:
+    """bench/results/<name>.json with the machine's description."""
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    path = RESULTS / f"{name}.json"
+    path.write_text(
+        json.dumps({"made": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "machine": machine()} | content, indent=2) + "\n"
+    )
+    print(f"written: {path.relative_to(ROOT)}")
+    return path
+
+
+def machine() -> dict[str, Any]:
+    """What the numbers were measured on."""
+    import psutil
+    import torch
+
+    return {
+        "processor": _processor(),
+        "cpus": os.cpu_count(),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
+        "vector_instructions": torch.backends.cpu.get_cpu_capability(),
+        "native_bf16": bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()),
+        "load_average": round(os.getloadavg()[0], 2),
+        "platform": platform.platform(),
+        "python": platform.python_version(),
+        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor()

@@ -1,0 +1,118 @@
+"""One training run in a fresh process, so that its peak memory is its own: python -m bench.common.trial OPTIONS-AS-JSON.
+
+Prints one JSON line: {variant, model, tokens, seconds, tokens_per_second, peak_rss_mb, first_step_seconds, losses}.
+`tokens` are real ones (padding is not counted) of the steps after the first WARM ones, `seconds` the time of those steps.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+STARTED = time.perf_counter()
+WARM = 2  # steps that are not timed: they allocate, choose kernels and fill caches
+# Options the bare trainer and ours share, so that both see the same batches and take the same steps.
+SHARED: dict[str, Any] = {
+    "learning_rate": 2e-4,
+    "per_device_train_batch_size": 4,
+    "lr_scheduler_type": "cosine",
+    "warmup_steps": 0,
+    "max_grad_norm": 1.0,
+    "weight_decay": 0.0,
+    "seed": 42,
+    "logging_steps": 1,
+}
+BARE: dict[str, dict[str, Any]] = {
+    "trl": {},  # as TRL comes: bfloat16 autocast and gradient checkpointing
+    "trl-fp32": {"bf16": False, "gradient_checkpointing": False},
+    "trl-bf16": {"bf16": True, "gradient_checkpointing": False},
+}
+
+
+def main(options: dict[str, Any]) -> None:
+    from training.engine.run import prepare_environment
+
+    if options["variant"].startswith("ours"):  # the bare trainer gets the environment anyone would start it with
+        prepare_environment()
+    points = (_ours if options["variant"].startswith("ours") else _bare)(options)
+    timed = points[-1]["clock"] - points[WARM - 1]["clock"], points[-1]["tokens"] - points[WARM - 1]["tokens"]
+    result = {
+        "variant": options["variant"],
+        "model": options["model"],
+        "tokens": timed[1],
+        "seconds": round(timed[0], 4),
+        "tokens_per_second": round(timed[1] / timed[0], 1),
+        "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "first_step_seconds": round(points[0]["since_start"], 2),
+        "losses": [round(point["loss"], 6) for point in points],
+    }
+    print("RESULT " + json.dumps(result), flush=True)
+
+
+def _ours(options: dict[str, Any]) -> list[dict[str, float]]:
+    """The engine itself, from a spec in a run directory, with its defaults."""
+    from training.engine.run import run
+    from training.engine.rundir import RunDir, read_events
+    from training.engine.spec import Config, DataRef, ModelRef, TrainingSpec, check_config
+
+    config = SHARED | {"max_steps": options["steps"], "lora_r": 8, "lora_alpha": 16, "max_length": 512} | options.get("config", {})
+    config |= {"eval_fraction": 0.0, "save_steps": 10_000}
+    folder = RunDir(Path(options["work"]))
+    spec = TrainingSpec(
+        method=options.get("method", "lora"), model=ModelRef(path=options["model_path"]), data=DataRef(train=options["rows"]),
+        config=Config(**check_config("lora", config)),
+    )  # fmt: skip
+    folder.write_spec(spec)
+    began = time.time() - (time.perf_counter() - STARTED)
+    if code := run(folder.path):
+        sys.exit(f"the engine ended with {code}: {folder.events_file.read_text()}")
+    events = [event for event, _ in read_events(folder.events_file, limit=1 << 28)]
+    return [
+        {"clock": event["elapsed_seconds"], "tokens": event["values"]["num_tokens"], "loss": event["values"]["loss"],
+         "since_start": event["time"] - began}
+        for event in events if event["kind"] == "metric"
+    ]  # fmt: skip
+
+
+def _bare(options: dict[str, Any]) -> list[dict[str, float]]:
+    """TRL's SFTTrainer on the same tokens and labels, as its documentation starts it."""
+    from datasets import Dataset
+    from peft import LoraConfig
+    from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
+    from trl import SFTConfig, SFTTrainer
+
+    rows = Dataset.from_file(options["tokens"])
+    points: list[dict[str, float]] = []
+
+    class Watch(TrainerCallback):
+        """Notes the clock and the counts at every step."""
+
+        def on_train_begin(self, *args: Any, **kwargs: Any) -> None:
+            self.began = time.perf_counter()
+
+        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+            if logs and "loss" in logs:
+                now = time.perf_counter()
+                points.append(
+                    {"clock": now - self.began, "tokens": logs["num_tokens"], "loss": logs["loss"], "since_start": now - STARTED}
+                )
+
+    settings = SFTConfig(
+        output_dir=options["work"], max_steps=options["steps"], **SHARED, **BARE[options["variant"]], max_length=None,
+        save_strategy="no", report_to=[], disable_tqdm=True, use_cpu=True, dataset_kwargs={"skip_prepare_dataset": True},
+    )  # fmt: skip
+    trainer = SFTTrainer(
+        model=AutoModelForCausalLM.from_pretrained(options["model_path"], dtype="float32"), args=settings, train_dataset=rows,
+        processing_class=AutoTokenizer.from_pretrained(options["model_path"]), callbacks=[Watch()],
+        peft_config=LoraConfig(r=8, lora_alpha=16, target_modules="all-linear", task_type="CAUSAL_LM"),
+    )  # fmt: skip
+    trainer.train()
+    return points
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))

@@ -1,0 +1,137 @@
+"""/api/datasets: files in, rows and findings out."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from django.http import StreamingHttpResponse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema, extend_schema_view
+from rest_framework import mixins, status, viewsets
+from rest_framework import serializers as drf
+from rest_framework.decorators import action
+from rest_framework.parsers import MultiPartParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.models import User
+from datasets_app import serializers
+from datasets_app.filters import SEARCHED, SORTED_BY, filter_datasets
+from datasets_app.models import Dataset
+from datasets_app.serializers import DatasetSerializer
+from datasets_app.services.delete_dataset import delete_dataset
+from datasets_app.services.download_dataset import FORMATS, download_dataset
+from datasets_app.services.preview_dataset import preview_dataset
+from datasets_app.services.update_dataset import update_dataset
+from datasets_app.services.upload_batch import Uploaded, upload_batch
+from datasets_app.services.upload_dataset import upload_dataset
+from datasets_app.services.validate_dataset import validate_dataset
+from finetune.core.downloads import stream_file
+from finetune.core.drf import OwnedViewSetMixin
+
+FILTERS = [
+    OpenApiParameter("status", enum=Dataset.Status.values),
+    OpenApiParameter("format", enum=Dataset.Format.values),
+    OpenApiParameter("kind", enum=Dataset.Kind.values),
+]
+WHAT = [OpenApiParameter("format", enum=FORMATS, default="original"), OpenApiParameter("split")]
+
+
+@extend_schema_view(
+    list=extend_schema(parameters=FILTERS, summary="Your datasets"),
+    retrieve=extend_schema(summary="One dataset"),
+    update=extend_schema(request=serializers.ChangeDatasetSerializer, responses=DatasetSerializer, summary="Rename or describe"),
+    partial_update=extend_schema(
+        request=serializers.ChangeDatasetSerializer, responses=DatasetSerializer, summary="Rename or describe"
+    ),
+    destroy=extend_schema(
+        responses={204: OpenApiResponse(description="Deleted.")}, summary="Delete a dataset that no job points to"
+    ),
+)
+class DatasetViewSet(OwnedViewSetMixin, mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet):
+    queryset = Dataset.objects.all()
+    serializer_class = DatasetSerializer
+    lookup_value_regex = r"\d+"
+    search_fields = SEARCHED
+    ordering_fields = SORTED_BY
+
+    def filter_queryset(self, queryset: Any) -> Any:
+        return super().filter_queryset(filter_datasets(queryset, self.request.query_params) if self.action == "list" else queryset)
+
+    def update(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        dataset = self.get_object()
+        change = self._parsed(serializers.ChangeDatasetSerializer, request.data, partial=request.method == "PATCH")
+        return Response(DatasetSerializer(update_dataset(dataset=dataset, **change)).data)
+
+    def partial_update(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return self.update(request, *args, **kwargs)
+
+    def destroy(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        delete_dataset(dataset=self.get_object())
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+    @extend_schema(
+        request={"multipart/form-data": serializers.UploadSerializer},
+        responses={201: DatasetSerializer},
+        summary="Upload a file; reading it starts by itself",
+    )
+    @action(detail=False, methods=["post"], parser_classes=[MultiPartParser])
+    def upload(self, request: Request) -> Response:
+        dataset = upload_dataset(owner=self._owner(), **self._parsed(serializers.UploadSerializer, request.data))
+        return Response(DatasetSerializer(dataset).data, status=status.HTTP_201_CREATED)
+
+    @extend_schema(
+        request={"multipart/form-data": serializers.UploadBatchSerializer},
+        responses=serializers.UploadedListSerializer,
+        summary="Upload several files or ZIP archives; one outcome for each",
+    )
+    @action(detail=False, methods=["post"], url_path="upload-batch", parser_classes=[MultiPartParser])
+    def upload_batch(self, request: Request) -> Response:
+        outcomes = upload_batch(owner=self._owner(), **self._parsed(serializers.UploadBatchSerializer, request.data))
+        return Response({"results": [_outcome(outcome) for outcome in outcomes]})
+
+    @extend_schema(request=serializers.ValidateSerializer, responses={202: DatasetSerializer}, summary="Read the file again")
+    @action(detail=True, methods=["post"])
+    def validate(self, request: Request, pk: str) -> Response:
+        dataset = self.get_object()
+        dataset = validate_dataset(dataset=dataset, **self._parsed(serializers.ValidateSerializer, request.data))
+        return Response(DatasetSerializer(dataset).data, status=status.HTTP_202_ACCEPTED)
+
+    @extend_schema(responses=serializers.ValidationSerializer, summary="What reading the file found")
+    @action(detail=True)
+    def validation(self, request: Request, pk: str) -> Response:
+        return Response(serializers.validation_of(self.get_object()))
+
+    @extend_schema(
+        parameters=[serializers.PreviewQuerySerializer], responses=serializers.PreviewSerializer, summary="Some normalised rows"
+    )
+    @action(detail=True, pagination_class=None, filter_backends=[])
+    def preview(self, request: Request, pk: str) -> Response:
+        dataset = self.get_object()
+        shown = preview_dataset(dataset=dataset, **self._parsed(serializers.PreviewQuerySerializer, request.query_params))
+        return Response(serializers.PreviewSerializer(shown).data)
+
+    @extend_schema(
+        parameters=WHAT, responses={(200, "application/octet-stream"): OpenApiTypes.BINARY}, summary="The file, or its rows"
+    )
+    @action(detail=True, pagination_class=None, filter_backends=[])
+    def download(self, request: Request, pk: str) -> StreamingHttpResponse:
+        dataset = self.get_object()
+        file = download_dataset(dataset=dataset, **self._parsed(serializers.DownloadQuerySerializer, request.query_params))
+        return stream_file(request._request, file.chunks, filename=file.filename, content_type=file.content_type, size=file.size)
+
+    def _owner(self) -> User:
+        return cast(User, self.request.user)  # the permission classes let nobody else in
+
+    def _parsed(self, serializer: type[drf.Serializer], data: Any, **options: Any) -> dict[str, Any]:
+        form = serializer(data=data, **options)
+        form.is_valid(raise_exception=True)
+        return form.validated_data
+
+
+def _outcome(outcome: Uploaded) -> dict[str, Any]:
+    if outcome.error is None:
+        return {"filename": outcome.filename, "ok": True, "dataset": DatasetSerializer(outcome.dataset).data}
+    error = {"detail": outcome.error.message, "code": outcome.error.code}
+    fields = {"fields": outcome.error.fields} if outcome.error.fields else {}
+    return {"filename": outcome.filename, "ok": False, "error": error | fields}

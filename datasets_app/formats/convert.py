@@ -1,0 +1,176 @@
+"""The one pass over an uploaded file: read, recognise, normalise, count, write Parquet. Bounded memory whatever the size."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from datasets_app.formats.jsonrows import Row
+from datasets_app.formats.mapping import suggest
+from datasets_app.formats.problems import FILE_RULES, Problem, Problems, RowError, excerpt_of
+from datasets_app.formats.readers import read_rows
+from datasets_app.formats.rowsfile import RowsWriter
+from datasets_app.formats.schemas import Canonical, Shape, detect, normalise
+from datasets_app.formats.source import Source
+
+SAMPLE_ROWS = 100
+SAMPLE_BYTES = 8 * 1024**2
+SAMPLE_ITEMS = 5000
+COLUMNS_KEPT = 200
+REPORT_EVERY = 0.3  # seconds
+# Looking for duplicates keeps one number for each different row: this many are about 100 MB.
+FINGERPRINTS = 1_000_000
+
+OnProgress = Callable[[int, int], None]  # (bytes done, bytes in all); may raise to stop the pass
+
+
+@dataclass
+class Outcome:
+    """What was found in a file. `format` is "" when it was not recognised; then no rows were written."""
+
+    format: str = ""
+    kind: str = ""
+    rows: int = 0
+    valid_rows: int = 0
+    columns: list[str] = field(default_factory=list)
+    suggestion: dict[str, str] = field(default_factory=dict)
+    problems: Problems = field(default_factory=Problems)
+
+
+def convert(source: Source, target: Path, mapping: dict[str, str], on_progress: OnProgress) -> Outcome:
+    """Read every row of the source and write the usable ones to `target` (Parquet)."""
+    outcome = Outcome()
+    items = read_rows(source)
+    sample = _take_sample(items, source)
+    raw = [item.data for item in sample if isinstance(item, Row)]
+    outcome.columns = list(dict.fromkeys(name for row in raw for name in row))[:COLUMNS_KEPT]
+    shape = _shape(outcome, raw, mapping)
+    everything = _watched(chain(sample, items), source, on_progress)
+    if shape is None:
+        _count(everything, outcome)
+    else:
+        outcome.format, outcome.kind = shape.format, shape.kind
+        _write(everything, target, shape, mapping, outcome)
+    _judge(outcome)
+    return outcome
+
+
+def _take_sample(items: Iterator[Row | Problem], source: Source) -> list[Row | Problem]:
+    """The first rows, enough to recognise the format by."""
+    sample: list[Row | Problem] = []
+    rows = 0
+    for item in items:
+        sample.append(item)
+        rows += isinstance(item, Row)
+        if rows >= SAMPLE_ROWS or len(sample) >= SAMPLE_ITEMS or source.position > SAMPLE_BYTES:
+            break
+    return sample
+
+
+def _shape(outcome: Outcome, raw: list[dict[str, Any]], mapping: dict[str, str]) -> Shape | None:
+    """The format, or None with a Problem that says what was seen and what to do."""
+    absent = [column for column in mapping.values() if raw and column not in outcome.columns]
+    for column in absent:
+        words = f"The mapping names the column “{column}”, which the file does not have. It has: {_listed(outcome.columns)}."
+        outcome.problems.add(Problem("missing_column", words, line=1, column=column))
+    shape = detect(raw, mapping) if not absent else None
+    if shape is None and raw and not absent:
+        outcome.suggestion = suggest(outcome.columns)
+        outcome.problems.add(Problem("unknown_format", _unknown(outcome, mapping), line=1, excerpt=excerpt_of(raw[0])))
+    return shape
+
+
+def _unknown(outcome: Outcome, mapping: dict[str, str]) -> str:
+    seen = f"The columns {_listed(outcome.columns)} are no format we know"
+    if mapping:
+        seen += f", even with {', '.join(mapping)} mapped"
+    if outcome.suggestion:
+        pairs = ", ".join(f"{field} ← {column}" for field, column in outcome.suggestion.items())
+        return f"{seen}. Say which column is which; likely {pairs}."
+    return f"{seen}. Say which column is the prompt and which the completion (or name messages, instruction and output, or text)."
+
+
+def _listed(columns: list[str]) -> str:
+    shown = ", ".join(f"“{column[:40]}”" for column in columns[:8])
+    return shown + (f" and {len(columns) - 8} more" if len(columns) > 8 else "")
+
+
+def _watched(items: Iterator[Row | Problem], source: Source, on_progress: OnProgress) -> Iterator[Row | Problem]:
+    """Passes the items on and tells how far the file has been read, a few times a second."""
+    told = 0.0
+    for number, item in enumerate(items):
+        if number % 64 == 0 and time.monotonic() - told >= REPORT_EVERY:
+            on_progress(source.position, source.total)
+            told = time.monotonic()
+        yield item
+    on_progress(source.position, source.total)
+
+
+def _count(items: Iterator[Row | Problem], outcome: Outcome) -> None:
+    for item in items:
+        _note(item, outcome)
+
+
+def _note(item: Row | Problem, outcome: Outcome) -> bool:
+    """Count one item; True when it is a row to look into."""
+    if isinstance(item, Row):
+        outcome.rows += 1
+        return True
+    if item.rule not in FILE_RULES:
+        outcome.rows += 1
+        item = Problem(item.rule, item.message, item.line, outcome.rows, item.column, item.path, item.excerpt)
+    outcome.problems.add(item)
+    return False
+
+
+def _write(items: Iterator[Row | Problem], target: Path, shape: Shape, mapping: dict[str, str], outcome: Outcome) -> None:
+    writer = RowsWriter(target, shape.kind)
+    seen: dict[int, int] = {}
+    try:
+        for item in items:
+            if _note(item, outcome):
+                row = _usable(item, shape, mapping, outcome)  # type: ignore[arg-type]
+                if row is not None:
+                    _look_for_duplicate(row, item.line, seen, outcome)  # type: ignore[union-attr, arg-type]
+                    writer.add(item.line, row.values, row.size)  # type: ignore[union-attr, arg-type]
+    finally:
+        writer.close()
+    outcome.valid_rows = writer.rows
+    if len(seen) >= FINGERPRINTS:
+        words = f"Duplicates were looked for among the first {FINGERPRINTS:,} different rows only."
+        outcome.problems.add(Problem("duplicates_unchecked", words))
+
+
+def _usable(item: Row, shape: Shape, mapping: dict[str, str], outcome: Outcome) -> Canonical | None:
+    """The canonical row, or None with a Problem noted."""
+    warnings: list[tuple[str, str, str]] = []
+    try:
+        row = normalise(shape, item.data, mapping, lambda *warning: warnings.append(warning))
+    except RowError as error:
+        place = {"line": item.line, "row": outcome.rows, "column": error.column, "path": error.path}
+        outcome.problems.add(Problem(error.rule, error.message, **place, excerpt=excerpt_of(item.data)))  # type: ignore[arg-type]
+        return None
+    for rule, message, path in warnings:
+        outcome.problems.add(Problem(rule, message, item.line, outcome.rows, "", path, excerpt_of(item.data)))
+    return row
+
+
+def _look_for_duplicate(row: Canonical, line: int, seen: dict[int, int], outcome: Outcome) -> None:
+    first = seen.get(row.fingerprint)
+    if first is not None:
+        outcome.problems.add(Problem("duplicate", f"The same as the row on line {first}.", line, outcome.rows))
+    elif len(seen) < FINGERPRINTS:
+        seen[row.fingerprint] = line
+
+
+def _judge(outcome: Outcome) -> None:
+    """What can only be said at the end."""
+    if not outcome.rows and not outcome.problems.errors:
+        outcome.problems.add(Problem("no_rows", "The file has no rows.", line=1))
+    if outcome.valid_rows == 1:
+        words = "There is one usable row only: nothing can be held out to evaluate on. Add more rows."
+        outcome.problems.add(Problem("few_rows", words))

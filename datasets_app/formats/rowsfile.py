@@ -1,0 +1,141 @@
+"""Canonical rows as Parquet: written in bounded memory, read at any offset without what lies before it.
+
+Columns: `line` (int64, 1-based line of the source) and those of the row's kind (see schemas.py), lists as JSON text.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+ROWS_PER_GROUP = 10_000
+BYTES_PER_GROUP = 16 * 1024**2
+COLUMNS = {
+    "sft": ("messages", "tools"),
+    "text": ("text",),
+    "preference": ("prompt", "chosen", "rejected"),
+    "unpaired": ("prompt", "completion", "label"),
+}
+PLAIN = frozenset({"line", "text", "label"})
+
+
+class RowsWriter:
+    """Appends canonical rows to a Parquet file; a group is written when it has enough rows or bytes."""
+
+    def __init__(self, path: Path, kind: str):
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        types = {name: pa.bool_() if name == "label" else pa.string() for name in COLUMNS[kind]}
+        self.schema = pa.schema([pa.field("line", pa.int64()), *(pa.field(name, type) for name, type in types.items())])
+        self._writer = pq.ParquetWriter(path, self.schema, compression="zstd")
+        self._columns: dict[str, list[Any]] = {name: [] for name in self.schema.names}
+        self._bytes = 0
+        self.rows = 0
+
+    def add(self, line: int, row: dict[str, Any], size: int) -> None:
+        """One row of about `size` bytes."""
+        self._columns["line"].append(line)
+        for name in self.schema.names[1:]:
+            self._columns[name].append(row.get(name))
+        self.rows += 1
+        self._bytes += size
+        if len(self._columns["line"]) >= ROWS_PER_GROUP or self._bytes >= BYTES_PER_GROUP:
+            self._flush()
+
+    def _flush(self) -> None:
+        import pyarrow as pa
+
+        if self._columns["line"]:
+            self._writer.write_table(pa.table(self._columns, schema=self.schema))
+            self._columns = {name: [] for name in self.schema.names}
+            self._bytes = 0
+
+    def close(self) -> None:
+        self._flush()
+        self._writer.close()
+
+    def abandon(self) -> None:
+        """Let go of the file after an error; the caller deletes it."""
+        self._writer.close()
+
+
+def count_rows(path: Path) -> int:
+    import pyarrow.parquet as pq
+
+    return pq.read_metadata(path).num_rows
+
+
+def columns_in_use(path: Path) -> list[str]:
+    """The columns that hold anything, without `line`."""
+    import pyarrow.parquet as pq
+
+    meta = pq.read_metadata(path)
+    groups = [meta.row_group(number) for number in range(meta.num_row_groups)]
+    names = meta.schema.names
+    return [name for at, name in enumerate(names) if name != "line" and any(_has_values(group.column(at)) for group in groups)]
+
+
+def _has_values(column: Any) -> bool:
+    stats = column.statistics
+    return stats is None or stats.null_count is None or stats.null_count < column.num_values
+
+
+def read_slice(path: Path, offset: int, limit: int) -> list[dict[str, Any]]:
+    """`limit` rows from `offset`, lists decoded. Touches only the row groups that hold them."""
+    import pyarrow.parquet as pq
+
+    file, found, before = pq.ParquetFile(path), [], 0
+    for group in range(file.num_row_groups):
+        count = file.metadata.row_group(group).num_rows
+        if before + count > offset and before < offset + limit:
+            table = file.read_row_group(group).slice(max(0, offset - before), offset + limit - max(offset, before))
+            found += [decode(row) for row in table.to_pylist()]
+        before += count
+    return found
+
+
+def iterate(path: Path, batch: int = 500) -> Iterator[list[dict[str, Any]]]:
+    """All rows in order, in batches, lists decoded."""
+    import pyarrow.parquet as pq
+
+    for records in pq.ParquetFile(path).iter_batches(batch_size=batch):
+        yield [decode(row) for row in records.to_pylist()]
+
+
+def search(path: Path, words: str, offset: int, limit: int) -> tuple[list[dict[str, Any]], int]:
+    """The rows whose text holds `words` (whatever the case), from the `offset`-th of them, and how many there are in all."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    inside_json = json.dumps(words, ensure_ascii=False)[1:-1]
+    found, total = [], 0
+    for batch in pq.ParquetFile(path).iter_batches(batch_size=2000):
+        texts = [name for name in batch.schema.names if pa.types.is_string(batch.schema.field(name).type)]
+        masks = [pc.match_substring(batch[name], words if name in PLAIN else inside_json, ignore_case=True) for name in texts]
+        mask = masks[0]
+        for other in masks[1:]:
+            mask = pc.or_kleene(mask, other)
+        for row in batch.filter(pc.fill_null(mask, False)).to_pylist():
+            row = decode(row)
+            if holds(row, words.lower()):
+                total += 1
+                if offset < total <= offset + limit:
+                    found.append(row)
+    return found, total
+
+
+def holds(value: Any, words: str) -> bool:
+    """Whether any text the row shows (not the names of its keys or roles) holds the lower-case words."""
+    if isinstance(value, str):
+        return words in value.lower()
+    if isinstance(value, dict):
+        return any(holds(item, words) for key, item in value.items() if key not in {"role", "line"})
+    return isinstance(value, list) and any(holds(item, words) for item in value)
+
+
+def decode(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: value if name in PLAIN or value is None else json.loads(value) for name, value in row.items()}

@@ -1,0 +1,203 @@
+"""The shapes of rows: how each is recognised, and how one raw row becomes the canonical row that training reads.
+
+Canonical rows by kind, each value a JSON list of messages {role, content, …} unless said otherwise:
+    sft          messages, tools (JSON list or None)
+    text         text (plain text)
+    preference   prompt, chosen, rejected
+    unpaired     prompt, completion, label (bool)
+To add a shape, add a row to SHAPES.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from datasets_app.formats import pairs
+from datasets_app.formats.conversation import Message, Warn, check_conversation, decoded, messages_of, tools_of
+from datasets_app.formats.jsonrows import kind_of
+from datasets_app.formats.problems import RowError
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A format: a row has it when every group of `needs` is present (one name of each group is enough)."""
+
+    format: str
+    kind: str
+    needs: tuple[tuple[str, ...], ...]
+    may: tuple[str, ...]
+    build: Callable[[dict[str, Any], Warn], dict[str, Any]]
+    accepts: Callable[[dict[str, Any]], bool] = lambda row: True  # more than names can tell
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        return (*(name for group in self.needs for name in group), *self.may)
+
+    def fits(self, row: dict[str, Any]) -> bool:
+        return all(any(name in row for name in group) for group in self.needs) and self.accepts(row)
+
+
+@dataclass(frozen=True, slots=True)
+class Canonical:
+    """A normalised row: its columns, their bytes in all, and a number that equal rows (of this process) share."""
+
+    values: dict[str, str | bool | None]
+    size: int
+    fingerprint: int
+
+
+def alpaca(row: dict[str, Any], warn: Warn) -> dict[str, Any]:
+    """instruction, input → the user's turn; output → the answer; history holds earlier [user, assistant] pairs."""
+    asked = [text for text in (_text(row, "instruction"), _text(row, "input")) if text.strip()]
+    if not asked:
+        raise RowError("empty_field", "“instruction” is empty.", column="instruction")
+    earlier = [
+        {"role": role, "content": text}
+        for question, answer in _history(row.get("history"))
+        for role, text in (("user", question), ("assistant", answer))
+    ]
+    turns = [*earlier, {"role": "user", "content": "\n\n".join(asked)}, {"role": "assistant", "content": _needed(row, "output")}]
+    return _sft(row, _system(row) + turns, "history", warn)
+
+
+def prompt_completion(row: dict[str, Any], warn: Warn) -> dict[str, Any]:
+    """Two texts, or two lists of turns."""
+    asked = _turns(row, "prompt", "user")
+    return _sft(row, _system(row) + asked + _turns(row, "completion", "assistant"), "completion", warn)
+
+
+def conversation(row: dict[str, Any], warn: Warn) -> dict[str, Any]:
+    """A list of turns, in OpenAI's or ShareGPT's spelling."""
+    field = next((name for name in pairs.CONVERSATIONS if row.get(name) is not None), None)
+    if field is None:
+        name = next((name for name in pairs.CONVERSATIONS if name in row), "messages")
+        raise RowError("missing_field", f"“{name}” is missing.", column=name)
+    messages = messages_of(row[field], field)
+    system = [] if messages and messages[0]["role"] == "system" else _system(row)
+    return _sft(row, system + messages, field, warn)
+
+
+def text(row: dict[str, Any], warn: Warn) -> dict[str, Any]:
+    """Plain text, learned as it stands."""
+    return {"text": _needed(row, "text")}
+
+
+SHAPES = (  # the most particular first: a preference row also looks like a conversation
+    Shape("preference", "preference", (("chosen",), ("rejected",)), ("prompt", "system", *pairs.CONVERSATIONS), pairs.preference),
+    Shape(
+        "kto", "unpaired", (("label",), ("completion", *pairs.CONVERSATIONS)), ("prompt", "system"), pairs.unpaired, pairs.has_label
+    ),
+    Shape("openai", "sft", (("messages",),), ("system", "tools"), conversation),
+    Shape("sharegpt", "sft", (("conversations", "conversation"),), ("system", "tools"), conversation),
+    Shape("alpaca", "sft", (("instruction",), ("output",)), ("input", "system", "history", "tools"), alpaca),
+    Shape("prompt_completion", "sft", (("prompt",), ("completion",)), ("system", "tools"), prompt_completion),
+    Shape("text", "text", (("text",),), (), text),
+)
+FIELDS = tuple(dict.fromkeys(name for shape in SHAPES for name in shape.fields))
+
+
+def shapes_with(fields: Iterable[str]) -> list[Shape]:
+    """The shapes that know all of these fields."""
+    return [shape for shape in SHAPES if set(fields) <= set(shape.fields)]
+
+
+def detect(rows: list[dict[str, Any]], mapping: Mapping[str, str]) -> Shape | None:
+    """The shape that most of these raw rows have (of the shapes the mapping allows); None when no row has any."""
+    shapes = shapes_with(mapping)
+    votes: Counter[str] = Counter()
+    for row in rows:
+        ours = apply_mapping(row, mapping)
+        shape = next((shape for shape in shapes if shape.fits(ours)), None)
+        if shape is not None:
+            votes[_spelling(shape, ours)] += 1
+    return next((shape for shape in SHAPES if votes and shape.format == votes.most_common(1)[0][0]), None)
+
+
+def _spelling(shape: Shape, row: dict[str, Any]) -> str:
+    """OpenAI and ShareGPT differ by the keys of a turn, whatever the column is called."""
+    if shape.build is not conversation:
+        return shape.format
+    for field in pairs.CONVERSATIONS:
+        turns = decoded(row.get(field))
+        if isinstance(turns, list) and turns and isinstance(turns[0], dict):
+            return "sharegpt" if "from" in turns[0] else "openai"
+    return shape.format
+
+
+def apply_mapping(row: dict[str, Any], mapping: Mapping[str, str]) -> dict[str, Any]:
+    """The row under our names. A column that is mapped no longer counts under its own name."""
+    if not mapping:
+        return row
+    taken = set(mapping.values())
+    kept = {name: value for name, value in row.items() if name not in taken and name not in mapping}
+    return kept | {field: row[column] for field, column in mapping.items() if column in row}
+
+
+def normalise(shape: Shape, row: dict[str, Any], mapping: Mapping[str, str], warn: Warn) -> Canonical:
+    """One raw row → the canonical row, its lists as JSON text. Raises RowError with the reason."""
+    try:
+        built = shape.build(apply_mapping(row, mapping), warn)
+        values = {name: value if isinstance(value, (str, bool)) or value is None else _json(value) for name, value in built.items()}
+        stored = b"\x00".join(str(value).encode() for value in values.values())
+    except RecursionError:
+        raise RowError("too_deep", "The row is nested too deeply.") from None
+    except UnicodeEncodeError:
+        raise RowError("invalid_unicode", "The row holds half a character (a lone surrogate such as \\ud83d).") from None
+    except RowError as error:  # name their column, not ours
+        error.column = mapping.get(error.column, error.column)
+        raise
+    return Canonical(values, len(stored), hash(stored))
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def _sft(row: dict[str, Any], messages: list[Message], field: str, warn: Warn) -> dict[str, Any]:
+    check_conversation(messages, field, warn)
+    return {"messages": messages, "tools": tools_of(row.get("tools"))}
+
+
+def _text(row: dict[str, Any], field: str) -> str:
+    """A text that may be missing."""
+    value = row.get(field)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise RowError("wrong_type", f"“{field}” must be text; it is {kind_of(value)}.", column=field)
+    return value
+
+
+def _needed(row: dict[str, Any], field: str) -> str:
+    if row.get(field) is None:
+        raise RowError("missing_field", f"“{field}” is missing.", column=field)
+    value = _text(row, field)
+    if not value.strip():
+        raise RowError("empty_field", f"“{field}” is empty.", column=field)
+    return value
+
+
+def _turns(row: dict[str, Any], field: str, role: str) -> list[Message]:
+    if isinstance(row.get(field), list):
+        return messages_of(row[field], field)
+    return [{"role": role, "content": _needed(row, field)}]
+
+
+def _system(row: dict[str, Any]) -> list[Message]:
+    content = _text(row, "system")
+    return [{"role": "system", "content": content}] if content.strip() else []
+
+
+def _history(value: Any) -> list[tuple[str, str]]:
+    pairs_given = decoded(value) or []
+    if not isinstance(pairs_given, list) or not all(_is_pair(pair) for pair in pairs_given):
+        raise RowError("wrong_type", "“history” must be a list of [question, answer] pairs of text.", column="history")
+    return [(pair[0], pair[1]) for pair in pairs_given]
+
+
+def _is_pair(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(isinstance(item, str) for item in value)

@@ -1,0 +1,169 @@
+"""The dataset pages: the list, upload, and one dataset with its findings and rows."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.db.models import Q
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from datasets_app.filters import CHOICES, SEARCHED, SORTED_BY, filter_datasets
+from datasets_app.formats.problems import TITLES
+from datasets_app.forms import EditForm, MappingForm, UploadForm
+from datasets_app.models import Dataset
+from datasets_app.services.delete_dataset import delete_dataset
+from datasets_app.services.download_dataset import download_dataset
+from datasets_app.services.preview_dataset import preview_dataset
+from datasets_app.services.update_dataset import update_dataset
+from datasets_app.services.upload_batch import Uploaded, upload_batch
+from datasets_app.services.upload_dataset import upload_dataset
+from datasets_app.services.validate_dataset import validate_dataset
+from finetune.core.downloads import stream_file
+from finetune.core.errors import DomainError
+from finetune.core.pages import page_of, refuse, render_page
+
+ROWS_A_PAGE = 10
+
+
+def _find(request: HttpRequest, pk: int) -> Dataset:
+    return get_object_or_404(Dataset.objects.for_user(request.user), pk=pk)
+
+
+@require_GET
+def index(request: HttpRequest) -> HttpResponse:
+    mine = Dataset.objects.for_user(request.user)
+    rows = filter_datasets(mine, request.GET)
+    if words := request.GET.get("search", "").replace("\x00", "").strip():
+        rows = rows.filter(_any_of(words))
+    order = request.GET.get("ordering", "")
+    if order.lstrip("-") in SORTED_BY:
+        rows = rows.order_by(order, "-pk")
+    page = page_of(request, rows)
+    narrowed = any(request.GET.get(name) for name in ("search", *CHOICES))
+    waiting = any(dataset.is_busy for dataset in page.object_list)
+    context = {"page": page, "choices": CHOICES, "narrowed": narrowed, "waiting": waiting}
+    return render_page(request, "datasets/list.html", context, fragment="results")
+
+
+def _any_of(words: str) -> Q:
+    found = Q()
+    for field in SEARCHED:
+        found |= Q(**{f"{field}__icontains": words})
+    return found
+
+
+@require_http_methods(["GET", "POST"])
+def upload(request: HttpRequest) -> HttpResponse:
+    form = UploadForm(request.POST or None, request.FILES or None) if request.method == "POST" else UploadForm()
+    outcomes: list[Uploaded] = []
+    if request.method == "POST" and form.is_valid():
+        try:
+            outcomes = _take(request, form)
+        except DomainError as error:
+            refuse(form, error)
+    if len(outcomes) == 1 and outcomes[0].dataset:
+        return redirect("dataset", outcomes[0].dataset.pk)
+    status = 400 if form.errors else 200
+    return render_page(request, "datasets/upload.html", {"form": form, "outcomes": outcomes}, status=status)
+
+
+def _take(request: HttpRequest, form: UploadForm) -> list[Uploaded]:
+    """One file is a dataset or a refusal in the form; several have an outcome each."""
+    files, description = form.cleaned_data["file"], form.cleaned_data["description"]
+    common: dict[str, Any] = {"owner": request.user, "description": description, "mapping": form.mapping()}
+    if len(files) == 1 and not files[0].name.lower().endswith(".zip"):
+        dataset = upload_dataset(file=files[0], name=form.cleaned_data["name"], **common)
+        return [Uploaded(files[0].name, dataset)]
+    return upload_batch(files=files, **common)
+
+
+@require_GET
+def detail(request: HttpRequest, pk: int) -> HttpResponse:
+    return _detail(request, _find(request, pk))
+
+
+def _detail(request: HttpRequest, dataset: Dataset, *, status: int = 200, **forms: Any) -> HttpResponse:
+    suggestion = dataset.report.get("suggestion", {})
+    context = {
+        "dataset": dataset,
+        "groups": _grouped(dataset),
+        "suggestion": suggestion,
+        "valid_rows": dataset.report.get("valid_rows"),
+        "edit_form": EditForm(initial={"name": dataset.name, "description": dataset.description}),
+        "mapping_form": MappingForm(columns=dataset.columns, mapping=dataset.mapping or suggestion),
+        **_rows(request, dataset),
+        **forms,
+    }
+    fragment = "rows" if request.htmx.target == "rows" else "live"  # type: ignore[attr-defined]
+    return render_page(request, "datasets/detail.html", context, fragment=fragment, status=status)
+
+
+def _grouped(dataset: Dataset) -> list[dict[str, Any]]:
+    """The problems by rule, errors first, each rule with its count."""
+    by_rule: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for problem in dataset.report.get("problems", []):
+        by_rule[problem["rule"]].append(problem)
+    counts = dataset.report.get("counts", {})
+    groups = [
+        {
+            "title": TITLES.get(rule, rule),
+            "severity": found[0]["severity"],
+            "count": counts.get(rule, len(found)),
+            "problems": found,
+        }
+        for rule, found in by_rule.items()
+    ]
+    return sorted(groups, key=lambda group: (group["severity"] != "error", -group["count"]))
+
+
+def _rows(request: HttpRequest, dataset: Dataset) -> dict[str, Any]:
+    """The page of rows that `?page=` and `?search=` name; nothing for a dataset without rows."""
+    if dataset.status != Dataset.Status.READY:
+        return {}
+    search = request.GET.get("search", "")[:500]
+    number = request.GET.get("page", "")
+    wanted = max(1, int(number)) if number.isdecimal() and len(number) < 12 else 1
+    preview = preview_dataset(dataset=dataset, offset=(wanted - 1) * ROWS_A_PAGE, limit=ROWS_A_PAGE, search=search)
+    page = Paginator(range(preview.total), ROWS_A_PAGE).get_page(wanted)
+    return {"preview": preview, "page": page, "search": search}
+
+
+@require_POST
+def edit(request: HttpRequest, pk: int) -> HttpResponse:
+    dataset = _find(request, pk)
+    form = EditForm(request.POST)
+    if not form.is_valid():
+        return _detail(request, dataset, status=400, edit_form=form)
+    update_dataset(dataset=dataset, **form.cleaned_data)
+    return redirect("dataset", pk)
+
+
+@require_POST
+def validate(request: HttpRequest, pk: int) -> HttpResponse:
+    dataset = _find(request, pk)
+    form = MappingForm(request.POST, columns=dataset.columns)
+    if form.is_valid():
+        try:
+            validate_dataset(dataset=dataset, mapping=form.mapping())
+        except DomainError as error:
+            refuse(form, error)
+    return _detail(request, dataset, status=400, mapping_form=form) if form.errors else redirect("dataset", pk)
+
+
+@require_POST
+def delete(request: HttpRequest, pk: int) -> HttpResponse:
+    dataset = _find(request, pk)
+    delete_dataset(dataset=dataset)
+    messages.success(request, f"“{dataset.name}” was deleted.")
+    return redirect("datasets")
+
+
+@require_GET
+def download(request: HttpRequest, pk: int) -> StreamingHttpResponse:
+    file = download_dataset(dataset=_find(request, pk), format=request.GET.get("format", "original"))
+    return stream_file(request, file.chunks, filename=file.filename, content_type=file.content_type, size=file.size)

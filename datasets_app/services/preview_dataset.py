@@ -1,0 +1,53 @@
+"""Show some of a dataset's normalised rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from datasets_app.models import Dataset
+from finetune.core.errors import Conflict, invalid_field
+
+MAX_ROWS = 200
+
+
+@dataclass(frozen=True)
+class Preview:
+    """`rows` from `offset` of the `total` that fit; each is {line, …} as datasets_app/formats/schemas.py names it."""
+
+    columns: list[str]
+    rows: list[dict[str, Any]]
+    total: int
+    offset: int
+    limit: int
+
+
+def preview_dataset(*, dataset: Dataset, offset: int = 0, limit: int = 20, search: str = "", split: str = "") -> Preview:
+    """Rows from `offset` (in constant time), or those whose text holds `search`. Beyond the end there are none.
+
+    Refuses an offset or limit out of range, an unknown split (Invalid), and a dataset that is not ready (Conflict).
+    """
+    from datasets_app.formats import rowsfile
+
+    refuse_unready(dataset, split)
+    if offset < 0:
+        raise invalid_field("offset", "Must be 0 or more.")
+    if not 1 <= limit <= MAX_ROWS:
+        raise invalid_field("limit", f"Must be 1 to {MAX_ROWS}.")
+    columns = rowsfile.columns_in_use(dataset.rows_file)
+    if words := search.strip():
+        rows, total = rowsfile.search(dataset.rows_file, words, offset, limit)
+    else:
+        rows, total = rowsfile.read_slice(dataset.rows_file, offset, limit), rowsfile.count_rows(dataset.rows_file)
+    shown = [{name: row[name] for name in ("line", *columns)} for row in rows]
+    return Preview(columns, shown, total, offset, limit)
+
+
+def refuse_unready(dataset: Dataset, split: str = "") -> None:
+    """Conflict unless the dataset's rows can be read; Invalid for a split it does not have."""
+    if dataset.is_busy:
+        raise Conflict("The dataset is still being read. Try again in a moment.", code="not_ready")
+    if dataset.status != Dataset.Status.READY:
+        raise Conflict("The dataset has no usable rows. Its validation says why.", code="not_ready")
+    if split and split not in dataset.splits:
+        raise invalid_field("split", f"There is no split “{split[:50]}”. There is: {', '.join(dataset.splits)}.")

@@ -1,0 +1,149 @@
+"""Read a dataset's file: recognise its format, check every row, write the usable ones as Parquet."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+from celery import shared_task
+from django.utils import timezone
+
+from datasets_app.announce import announce
+from datasets_app.formats.convert import Outcome, convert
+from datasets_app.formats.mapping import MappingError, read_mapping
+from datasets_app.formats.problems import Problem, printable
+from datasets_app.formats.source import Source
+from datasets_app.models import Dataset
+from datasets_app.services.delete_dataset import refuse_in_use
+from finetune.core import storage
+from finetune.core.errors import Conflict, invalid_field
+
+logger = logging.getLogger(__name__)
+S = Dataset.Status
+
+
+def validate_dataset(*, dataset: Dataset, mapping: str | dict[str, Any] | None = None) -> Dataset:
+    """Read the stored file again, with another mapping if one is given ({} takes it away). Returns at once.
+
+    Refuses a mapping that makes no sense (Invalid), a dataset that is being read already or that a queued or running
+    job learns from (Conflict).
+    """
+    try:
+        fields = dataset.mapping if mapping is None else read_mapping(mapping)
+    except MappingError as error:
+        raise invalid_field("mapping", str(error)) from None
+    refuse_in_use(dataset)
+    if not dataset.move(S.UPLOADED, when=(S.READY, S.INVALID), mapping=fields, restarts=0, updated_at=timezone.now()):
+        raise Conflict("The dataset is being read already. Wait until that is done.")
+    ingest.delay_on_commit(dataset.pk)
+    return dataset
+
+
+class _Lost(Exception):
+    """Somebody else reads this dataset now, or it is gone: stop without a trace."""
+
+
+class _Claim:
+    """The right to write to one dataset, good for one attempt."""
+
+    def __init__(self, pk: int, attempt: int):
+        self.mine = Dataset.objects.filter(pk=pk, status=S.VALIDATING, attempt=attempt)
+        self.pk = pk
+        self.attempt = attempt
+        self.began = time.monotonic()
+
+    def save(self, **values: Any) -> None:
+        if not self.mine.update(updated_at=timezone.now(), **values):
+            raise _Lost
+
+    def progress(self, done: int, total: int) -> None:
+        """Bytes of the file that are behind us, kept in the row and told to the sockets."""
+        rate = done / max(time.monotonic() - self.began, 1e-3)
+        eta = round((total - done) / rate, 1) if rate else None
+        progress = {"done": done, "total": total, "unit": "bytes", "rate": round(rate), "eta_seconds": eta}
+        self.save(progress=progress)
+        announce(self.pk, progress=progress)
+
+
+@shared_task
+def ingest(pk: int) -> None:
+    """The background half. A second delivery finds nothing to claim; a crash leaves words, never half a file."""
+    claim = _claim(pk)
+    if claim is None:
+        return
+    staged = storage.dataset_dir(pk) / f".rows-{claim.attempt}.parquet"
+    try:
+        dataset = Dataset.objects.get(pk=pk)
+        _read(dataset, staged, claim)
+    except (_Lost, Dataset.DoesNotExist):
+        logger.info("Dataset %s was taken over or deleted while it was read.", pk)
+    except Exception as error:
+        logger.exception("Dataset %s could not be read.", pk)
+        _give_up(claim, _words(error))
+    finally:
+        staged.unlink(missing_ok=True)
+    announce(pk)
+
+
+def _claim(pk: int) -> _Claim | None:
+    """Move uploaded → validating; None when there is nothing to do."""
+    attempt = Dataset.objects.filter(pk=pk, status=S.UPLOADED).values_list("attempt", flat=True).first()
+    if attempt is None:
+        return None
+    row = Dataset.objects.filter(pk=pk, status=S.UPLOADED, attempt=attempt)
+    if not row.update(status=S.VALIDATING, attempt=attempt + 1, progress=None, updated_at=timezone.now()):
+        return None
+    announce(pk)
+    return _Claim(pk, attempt + 1)
+
+
+def _read(dataset: Dataset, staged: Path, claim: _Claim) -> None:
+    with Source(dataset.original_file) as source:
+        outcome = convert(source, staged, dataset.mapping, claim.progress)
+    claim.save()  # still ours? Then the file may change
+    if outcome.valid_rows:
+        staged.replace(dataset.rows_file)
+    else:
+        dataset.rows_file.unlink(missing_ok=True)
+    claim.save(**_findings(outcome))
+
+
+def _findings(outcome: Outcome) -> dict[str, Any]:
+    problems = outcome.problems
+    report = {
+        "valid_rows": outcome.valid_rows,
+        "counts": dict(problems.counts),
+        "problems": [problem.as_dict() for problem in problems.kept],
+        "suggestion": {field: printable(column, 200) for field, column in outcome.suggestion.items()},
+    }
+    return {
+        "status": S.READY if outcome.valid_rows else S.INVALID,
+        "format": outcome.format,
+        "kind": outcome.kind,
+        "rows": outcome.rows,
+        "columns": [printable(column, 200) for column in outcome.columns],
+        "splits": {"train": outcome.valid_rows} if outcome.valid_rows else {},
+        "errors": problems.errors,
+        "warnings": problems.warnings,
+        "report": report,
+        "progress": None,
+    }
+
+
+def _give_up(claim: _Claim, words: str) -> None:
+    problem = Problem("not_read", words)
+    report = {"valid_rows": 0, "counts": {"not_read": 1}, "problems": [problem.as_dict()], "suggestion": {}}
+    claim.mine.update(status=S.INVALID, errors=1, warnings=0, report=report, splits={}, progress=None, updated_at=timezone.now())
+
+
+def _words(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return "The server's disk is full. Make room, then check the dataset again."
+    if isinstance(error, FileNotFoundError):
+        return "The stored file is missing on the server. Upload it again."
+    if isinstance(error, MemoryError):
+        return "The server ran out of memory while it read the file. Try again when it is less busy."
+    return f"Reading stopped on an error of ours ({type(error).__name__}); it is in the worker's log. Check the dataset again."

@@ -1,0 +1,6 @@
+"""The background halves of this app's verbs, so that Celery finds them."""
+
+from datasets_app.services.reconcile_datasets import reconcile
+from datasets_app.services.validate_dataset import ingest
+
+__all__ = ["ingest", "reconcile"]

@@ -1,0 +1,62 @@
+"""How the dataset pages name formats, kinds and progress."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django import template
+
+from datasets_app.models import Dataset
+from finetune.core.templatetags.ui import duration, size
+
+register = template.Library()
+
+FORMATS = {
+    "alpaca": "Alpaca",
+    "sharegpt": "ShareGPT",
+    "openai": "OpenAI messages",
+    "prompt_completion": "Prompt + completion",
+    "text": "Plain text",
+    "preference": "Preference",
+    "kto": "KTO",
+}
+KINDS = {
+    "sft": "examples to imitate",
+    "text": "text to continue",
+    "preference": "better and worse answers",
+    "unpaired": "judged answers",
+}
+
+
+@register.filter
+def format_name(value: str) -> str:
+    return FORMATS.get(value, value)
+
+
+@register.filter
+def kind_words(value: str) -> str:
+    return KINDS.get(value, value)
+
+
+@register.filter
+def as_json(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+@register.filter
+def fraction(dataset: Dataset) -> float | None:
+    """How much of the file is read, 0–1; None while that is unknown."""
+    progress = dataset.progress or {}
+    return progress["done"] / progress["total"] if progress.get("total") else None
+
+
+@register.filter
+def progress_words(dataset: Dataset) -> str:
+    """Reading · 12 MB of 210 MB · 22 MB/s · 9 s left."""
+    progress = dataset.progress
+    if not progress:
+        return "Reading"
+    words = f"Reading · {size(progress['done'])} of {size(progress['total'])} · {size(progress['rate'])}/s"
+    left = progress["eta_seconds"]
+    return words if left is None else f"{words} · {duration(left)} left"

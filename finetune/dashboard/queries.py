@@ -1,0 +1,81 @@
+"""What one person has and what is going on, read across the apps. Every read starts from `for_user`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import Count, F, QuerySet, Sum, Value
+from django.db.models.functions import Greatest
+
+from accounts.models import User
+from datasets_app.models import Dataset
+from models_app.models import LanguageModel
+from training.models import JobEvent, JobQuerySet, TrainingJob
+
+# A sparkline is 200 × 56 units (the view box in home.html); so many points suffice for that.
+SPARK_POINTS, SPARK_WIDTH, SPARK_HEIGHT = 80, 200, 56
+
+
+def counts(user: User) -> dict[str, Any]:
+    """`{datasets, models, jobs: {total, by_status}, storage_bytes}`; storage is the files of datasets and models, in bytes."""
+    datasets = Dataset.objects.for_user(user).aggregate(number=Count("pk"), bytes=Sum("bytes"))
+    models = LanguageModel.objects.for_user(user).aggregate(number=Count("pk"), bytes=Sum("bytes"))
+    rows = TrainingJob.objects.for_user(user).order_by().values_list("status").annotate(number=Count("pk"))
+    by_status = {str(status): number for status, number in rows}
+    return {
+        "datasets": datasets["number"],
+        "models": models["number"],
+        "jobs": {"total": sum(by_status.values()), "by_status": by_status},
+        "storage_bytes": (datasets["bytes"] or 0) + (models["bytes"] or 0),
+    }
+
+
+def running_jobs(user: User, *, limit: int = 10) -> JobQuerySet:
+    """Jobs that wait or run: the running ones first, then in the order of the queue."""
+    active = TrainingJob.objects.for_user(user).active().select_related("model", "dataset").with_queue_position()
+    return active.order_by(F("started_at").asc(nulls_last=True), "queued_at", "pk")[:limit]
+
+
+def recent_jobs(user: User, *, limit: int = 8) -> JobQuerySet:
+    """The newest jobs, whatever their status."""
+    return TrainingJob.objects.for_user(user).select_related("model", "dataset", "output_model")[:limit]
+
+
+def recent_datasets(user: User, *, limit: int = 5) -> QuerySet[Dataset]:
+    return Dataset.objects.for_user(user)[:limit]
+
+
+def recent_models(user: User, *, limit: int = 5) -> QuerySet[LanguageModel]:
+    return LanguageModel.objects.for_user(user).select_related("base_model")[:limit]
+
+
+def being_prepared(user: User) -> list[dict[str, Any]]:
+    """Datasets that are checked and models that are fetched or made right now: `{name, what, progress}`."""
+    datasets = Dataset.objects.for_user(user).filter(status__in=(Dataset.Status.UPLOADED, Dataset.Status.VALIDATING))
+    models = LanguageModel.objects.for_user(user).filter(status=LanguageModel.Status.DOWNLOADING)
+    found = [{"name": row.name, "what": "Checking the dataset", "progress": row.progress} for row in datasets[:5]]
+    found += [{"name": row.name, "what": _model_work(row), "progress": row.progress} for row in models[:5]]
+    return found
+
+
+def _model_work(model: LanguageModel) -> str:
+    return "Making the sample model" if model.source == LanguageModel.Source.SAMPLE else "Downloading the model"
+
+
+def sparklines(jobs: list[TrainingJob]) -> dict[int, str]:
+    """Job id → its train loss so far as an SVG polyline's points; absent until there are two. One query, long runs are thinned in it."""
+    stride = Greatest(F("job__last_seq") / (4 * SPARK_POINTS), Value(1))
+    train = JobEvent.objects.filter(job__in=jobs, kind=JobEvent.Kind.METRIC, payload__split="train")
+    rows = train.annotate(slot=F("seq") % stride).filter(slot=0).order_by("job_id", "seq").values_list("job_id", "payload")
+    losses: dict[int, list[float]] = {}
+    for job_id, payload in rows:
+        if (loss := payload.get("values", {}).get("loss")) is not None:
+            losses.setdefault(job_id, []).append(loss)
+    return {job_id: _polyline(values) for job_id, values in losses.items() if len(values) > 1}
+
+
+def _polyline(values: list[float]) -> str:
+    values = values[:: max(1, len(values) // SPARK_POINTS)]
+    low, high = min(values), max(values)
+    across, down = SPARK_WIDTH / (len(values) - 1), (SPARK_HEIGHT - 4) / ((high - low) or 1.0)
+    return " ".join(f"{index * across:.1f},{SPARK_HEIGHT - 2 - (value - low) * down:.1f}" for index, value in enumerate(values))

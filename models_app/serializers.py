@@ -1,0 +1,107 @@
+"""The JSON forms of a model and of what can be asked about it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from models_app.models import LanguageModel
+from models_app.services.try_prompt import Params
+
+
+class ModelSerializer(serializers.ModelSerializer):
+    """The model object of the API; sockets send the same."""
+
+    job = serializers.IntegerField(read_only=True, allow_null=True, help_text="The job that made it.")
+    progress = serializers.DictField(
+        read_only=True, allow_null=True, help_text="{done, total, unit, rate, eta_seconds} while work goes on."
+    )
+    metrics = serializers.DictField(read_only=True)
+
+    class Meta:
+        model = LanguageModel
+        fields = (
+            *("id", "name", "kind", "source", "repo_id", "revision", "status", "version", "version_tag", "version_notes"),
+            *("is_latest", "family", "base_model", "job", "method", "adapter", "parameters", "architecture", "dtype", "bytes"),
+            *("license", "context_length", "metrics", "progress", "ollama_name", "hub_url", "created_at"),
+        )
+        read_only_fields = tuple(set(fields) - {"name", "version_tag", "version_notes"})
+
+
+class NewModelSerializer(serializers.Serializer):
+    """A base model from the Hub."""
+
+    name = serializers.CharField(max_length=200, required=False, allow_blank=True, default="")
+    repo_id = serializers.CharField(max_length=200)
+    revision = serializers.CharField(max_length=64, required=False, allow_blank=True, default="")
+
+
+class ChangeModelSerializer(serializers.Serializer):
+    """What may be changed about a model."""
+
+    name = serializers.CharField(max_length=200)
+    version_tag = serializers.CharField(max_length=50, required=False, allow_blank=True)
+    version_notes = serializers.CharField(max_length=20_000, required=False, allow_blank=True)
+
+
+class VersionSerializer(serializers.Serializer):
+    """What a version is called, and whether it is its family's latest."""
+
+    version_tag = serializers.CharField(max_length=50, required=False, allow_blank=True)
+    version_notes = serializers.CharField(max_length=20_000, required=False, allow_blank=True)
+    is_latest = serializers.BooleanField(required=False)
+
+
+class MessageSerializer(serializers.Serializer):
+    role = serializers.ChoiceField(["system", "user", "assistant"])
+    content = serializers.CharField(allow_blank=True, trim_whitespace=False)
+
+
+class TrySerializer(serializers.Serializer):
+    """A prompt or a conversation, and how to answer it. Ranges are checked by the verb."""
+
+    prompt = serializers.CharField(required=False, allow_blank=True, trim_whitespace=False)
+    messages = MessageSerializer(many=True, required=False)
+    system = serializers.CharField(required=False, allow_blank=True, trim_whitespace=False)
+    max_new_tokens = serializers.IntegerField(default=Params.max_new_tokens, help_text="1 to 4096.")
+    temperature = serializers.FloatField(default=Params.temperature, help_text="0 (always the likeliest token) to 2.")
+    top_p = serializers.FloatField(default=Params.top_p, help_text="Draw from the likeliest tokens that together have this share.")
+    seed = serializers.IntegerField(required=False, allow_null=True, default=None)
+    compare_with = serializers.ListField(
+        child=serializers.IntegerField(min_value=1, max_value=2**63 - 1),
+        required=False,
+        default=list,
+        help_text="More models of yours, asked the same.",
+    )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if "checkpoint" in self.initial_data:
+            raise serializers.ValidationError({"checkpoint": "Trying a checkpoint is not possible; try the finished model."})
+        if ("prompt" in attrs) == ("messages" in attrs):
+            raise serializers.ValidationError({"prompt": "Give either a prompt or messages."})
+        return attrs
+
+    def conversation(self) -> list[dict[str, str]]:
+        """The messages to answer, the system text first."""
+        data = self.validated_data
+        turns = [dict(turn) for turn in data.get("messages") or [{"role": "user", "content": data.get("prompt", "")}]]
+        return [{"role": "system", "content": data["system"]}, *turns] if data.get("system", "").strip() else turns
+
+    def params(self) -> Params:
+        return Params(**{name: self.validated_data[name] for name in ("max_new_tokens", "temperature", "top_p", "seed")})
+
+
+class OutputSerializer(serializers.Serializer):
+    model_id = serializers.IntegerField()
+    text = serializers.CharField()
+    tokens = serializers.IntegerField()
+    seconds = serializers.FloatField()
+    tokens_per_second = serializers.FloatField()
+    stop_reason = serializers.ChoiceField(["stop", "length", "cancelled"])
+
+
+class OutputsSerializer(serializers.Serializer):
+    """One answer a model, in the order asked."""
+
+    outputs = OutputSerializer(many=True)

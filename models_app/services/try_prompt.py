@@ -1,0 +1,227 @@
+"""Ask models to answer a prompt: the worker generates, the answer comes back as messages of a stream.
+
+started   {}                                                   a worker has begun (loading a model may still take a while)
+token     {model_id, text}
+done      {model_id, tokens, seconds, tokens_per_second, stop_reason: stop|length|cancelled}
+end       {}                                                   the last one
+error     {message, code}                                      the last one when something went wrong
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from asgiref.sync import sync_to_async
+from celery import shared_task
+
+from finetune.core import streams
+from finetune.core.errors import Conflict, Unavailable, invalid_field
+from models_app.models import LanguageModel
+
+if TYPE_CHECKING:
+    from models_app.inference.pool import ModelPool
+
+log = logging.getLogger(__name__)
+
+ANSWER_WITHIN_SECONDS = 15.0  # from queueing to `started`, unless the worker is busy with somebody else's prompt
+WAIT_FOR_TURN_SECONDS = 300.0
+MAX_MODELS = 8
+MAX_NEW_TOKENS = 4096
+WORKER = "inference"  # the worker's heartbeat while it generates
+NO_WORKER = "The inference worker does not answer. Check that a worker for the queue “inference” is running, then try again."
+LOST_WORKER = "The inference worker stopped in the middle of the answer. Try again."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Params:
+    """How to answer; `temperature` 0 is greedy, `seed` makes a draw repeatable."""
+
+    max_new_tokens: int = 256
+    temperature: float = 0.7
+    top_p: float = 1.0
+    seed: int | None = None
+
+
+def try_prompt(*, models: list[LanguageModel], messages: list[dict[str, str]], params: Params) -> str:
+    """Queue one prompt for models of one owner, answered in that order; the request's id, for `follow` and `afollow`.
+
+    Conflict when a model is not ready or its files are gone; Invalid (naming the field) for an empty prompt or parameters
+    out of range; Unavailable when the broker does not answer.
+    """
+    _check(models, messages, params)
+    request = {
+        "models": [{"id": model.pk, **weights_of(model)} for model in models],
+        "messages": messages,
+        "sampling": vars(params),
+    }
+    request_id = uuid.uuid4().hex
+    streams.put_request(request_id, request)
+    generate.delay_on_commit(request_id)
+    return request_id
+
+
+def weights_of(model: LanguageModel) -> dict[str, str | None]:
+    """The directories that make up the model: the full weights and, for an adapter version, the adapter on them."""
+    if model.status != LanguageModel.Status.READY:
+        raise Conflict(f"“{model}” is not ready ({model.get_status_display().lower()}).", code="model_not_ready")
+    base = model.base_model if model.adapter else model
+    if base is None or base.adapter or not (base.directory / "config.json").exists():
+        raise Conflict(f"The weights of “{base or model}” are not on this machine.", code="model_missing")
+    return {"base": str(base.directory), "adapter": str(model.directory) if model.adapter else None}
+
+
+def _check(models: list[LanguageModel], messages: list[dict[str, str]], params: Params) -> None:
+    if not any(message["role"] == "user" and message["content"].strip() for message in messages):
+        raise invalid_field("prompt", "Write a prompt.")
+    if len(models) > MAX_MODELS:
+        raise invalid_field("compare_with", f"Compare at most {MAX_MODELS} models at once.")
+    if not 1 <= params.max_new_tokens <= MAX_NEW_TOKENS:
+        raise invalid_field("max_new_tokens", f"Must be from 1 to {MAX_NEW_TOKENS}.")
+    if not 0 <= params.temperature <= 2:
+        raise invalid_field("temperature", "Must be from 0 (always the likeliest) to 2.")
+    if not 0 < params.top_p <= 1:
+        raise invalid_field("top_p", "Must be above 0 and at most 1.")
+    if params.seed is not None and not 0 <= params.seed < 2**63:
+        raise invalid_field("seed", "Must be a whole number from 0 up.")
+
+
+class Patience:
+    """How long a reader waits in silence: shortly for an idle worker to begin, longer while it works."""
+
+    def __init__(self, request_id: str):
+        self.request_id = request_id
+        self.begun = time.monotonic()
+        self.started = False
+
+    def check(self) -> None:
+        """Unavailable when nobody will answer any more."""
+        if self.started:
+            if not streams.is_beating(self.request_id):
+                raise Unavailable(LOST_WORKER, code="worker_lost")
+            return
+        waited = time.monotonic() - self.begun
+        busy = streams.is_beating(WORKER) and waited < WAIT_FOR_TURN_SECONDS
+        if waited > ANSWER_WITHIN_SECONDS and not busy:
+            streams.cancel(self.request_id)  # so that a worker that comes up later leaves it
+            raise Unavailable(NO_WORKER, code="no_worker", retry_after=15)
+
+
+def follow(*, request_id: str) -> Iterator[dict[str, Any]]:
+    """The request's messages up to `end` or `error`. Unavailable when no worker begins in time, or it dies."""
+    patience = Patience(request_id)
+    for entry in streams.read(request_id):
+        if entry is None:
+            patience.check()
+        else:
+            patience.started = True
+            yield entry[1]
+
+
+def await_start(*, request_id: str) -> None:
+    """Return once a worker has begun. Unavailable when none does in time."""
+    next(follow(request_id=request_id))
+
+
+async def afollow(*, request_id: str) -> AsyncIterator[dict[str, Any]]:
+    """`follow` for an event loop."""
+    patience = Patience(request_id)
+    async for entry in streams.aread(request_id):
+        if entry is None:
+            await sync_to_async(patience.check, thread_sensitive=False)()
+        else:
+            patience.started = True
+            yield entry[1]
+
+
+def gather(*, request_id: str) -> list[dict[str, Any]]:
+    """Wait for the whole answer: `[{model_id, text, tokens, seconds, tokens_per_second, stop_reason}]`, in the order asked.
+
+    Unavailable when no worker begins in time; Conflict with the reason when a model can't answer.
+    """
+    texts: dict[int, list[str]] = {}
+    outputs = []
+    for message in follow(request_id=request_id):
+        if message["type"] == "token":
+            texts.setdefault(message["model_id"], []).append(message["text"])
+        elif message["type"] == "done":
+            facts = {key: value for key, value in message.items() if key not in ("type", "model_id")}
+            outputs.append({"model_id": message["model_id"], "text": "".join(texts.get(message["model_id"], [])), **facts})
+        elif message["type"] == streams.ERROR:
+            raise Conflict(message["message"], code=message["code"])
+    return outputs
+
+
+# --- the background half: runs in the inference worker ------------------------------------------------------
+
+
+@shared_task
+def generate(request_id: str) -> None:
+    """Answer one request and publish as it goes. A second delivery finds no request and does nothing."""
+    request = streams.take_request(request_id)
+    if request is None or streams.is_cancelled(request_id):
+        return
+    from models_app.inference.types import CannotGenerate
+
+    with streams.beating(request_id, WORKER):
+        streams.publish(request_id, {"type": "started"})
+        try:
+            _answer(request_id, request)
+        except CannotGenerate as error:
+            log.warning("A model could not answer.", exc_info=error)
+            streams.publish(request_id, {"type": streams.ERROR, "message": str(error), "code": "cannot_generate"})
+        except Exception:
+            log.exception("Answering a prompt failed.")
+            text = "Something broke while answering; it is in the worker's log."
+            streams.publish(request_id, {"type": streams.ERROR, "message": text, "code": "internal"})
+
+
+def _answer(request_id: str, request: dict[str, Any]) -> None:
+    from models_app.inference.generate import generate as run
+    from models_app.inference.types import Sampling, Weights
+
+    stopped = _cancel_check(request_id)
+    for model in request["models"]:
+        answer = run(
+            _pool(),
+            Weights(base=model["base"], adapter=model["adapter"]),
+            request["messages"],
+            Sampling(**request["sampling"]),
+            on_text=_publisher(request_id, model["id"]),
+            should_stop=stopped,
+        )
+        facts = {"tokens": answer.tokens, "seconds": answer.seconds, "tokens_per_second": answer.tokens_per_second}
+        done = {"type": "done", "model_id": model["id"], **facts, "stop_reason": answer.stop_reason}
+        streams.publish(request_id, done)
+        if stopped():
+            break
+    streams.publish(request_id, {"type": streams.END})
+
+
+def _publisher(request_id: str, model_id: int) -> Callable[[str], None]:
+    return lambda text: streams.publish(request_id, {"type": "token", "model_id": model_id, "text": text})
+
+
+def _cancel_check(request_id: str, every: float = 0.1) -> Callable[[], bool]:
+    """Whether the reader is gone, asked of Redis at most ten times a second."""
+    state = {"asked": 0.0, "answer": False}
+
+    def stopped() -> bool:
+        if not state["answer"] and time.monotonic() - state["asked"] > every:
+            state["asked"], state["answer"] = time.monotonic(), streams.is_cancelled(request_id)
+        return bool(state["answer"])
+
+    return stopped
+
+
+@lru_cache(maxsize=1)
+def _pool() -> ModelPool:
+    """The warm models of this process."""
+    from models_app.inference.pool import ModelPool
+
+    return ModelPool()

@@ -1,0 +1,30 @@
+"""From a request's body to a queued prompt: the part that the API and the socket share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from finetune.core.errors import invalid_field
+from models_app.models import LanguageModel
+from models_app.serializers import TrySerializer
+from models_app.services.try_prompt import try_prompt
+
+
+def ask(*, user: Any, model: LanguageModel, body: Any) -> str:
+    """Queue the body's prompt for the model and those to compare with; the request's id.
+
+    Raises DRF's ValidationError for a body of the wrong shape, and what `try_prompt` refuses. Other people's models look
+    like missing ones.
+    """
+    form = TrySerializer(data=body)
+    form.is_valid(raise_exception=True)
+    others = _others(user, [pk for pk in form.validated_data["compare_with"] if pk != model.pk])
+    return try_prompt(models=[model, *others], messages=form.conversation(), params=form.params())
+
+
+def _others(user: Any, ids: list[int]) -> list[LanguageModel]:
+    found = LanguageModel.objects.for_user(user).select_related("base_model").in_bulk(set(ids))
+    missing = [pk for pk in ids if pk not in found]
+    if missing:
+        raise invalid_field("compare_with", f"No such model: {', '.join(map(str, missing))}.")
+    return [found[pk] for pk in dict.fromkeys(ids)]

@@ -1,0 +1,242 @@
+// The job page: the whole curve over HTTP, then what is new over the WebSocket; the same rows by polling when no socket opens.
+"use strict";
+
+(() => {
+  const page = document.getElementById("job");
+  const urls = page.dataset; // metrics, events, checkpointsUrl, statusUrl, head, socket
+  const FINAL = ["succeeded", "failed", "cancelled"];
+  const LOG_KINDS = ["log", "warning", "error", "status", "phase", "checkpoint"];
+  const LOG_LINES = 500;
+  const POLL_SECONDS = 5;
+  const { seconds, number, loss } = window.liveWords;
+
+  const charts = new window.LossCharts(page);
+  const log = page.querySelector(".log");
+  let job = JSON.parse(document.getElementById("job-status").textContent);
+  let seen = 0; // everything up to this sequence number is drawn
+  let logged = 0;
+  let heard = Date.now(); // when the numbers on the page were true
+  let socket = null;
+  let failures = 0;
+  let polling = null;
+
+  // --- Numbers on the page -------------------------------------------------------------------
+  const bytes = (value) => {
+    if (!value) return "–";
+    const power = Math.min(4, Math.floor(Math.log10(value) / 3));
+    const scaled = value / 1000 ** power;
+    return `${scaled >= 100 || !power ? Math.round(scaled) : scaled.toFixed(1)} ${["B", "kB", "MB", "GB", "TB"][power]}`;
+  };
+  const read = (path) => path.split(".").reduce((value, key) => value?.[key], job) ?? null;
+  const since = () => (job.status === "running" && job.phase === "training" ? (Date.now() - heard) / 1000 : 0);
+  const FORMATS = {
+    number,
+    loss,
+    bytes,
+    count: (value) => (value === null ? "–" : Math.round(value).toLocaleString("en")),
+    elapsed: (value) => (value === null ? "–" : seconds(value + since())),
+    left: (value) => (FINAL.includes(job.status) || value === null ? "–" : seconds(Math.max(0, value - since()))),
+    percent: (value) => (value === null ? "" : `${Math.floor(100 * value)} %`),
+    rate: (value) => (value === null ? "–" : number(value)),
+    text: (value) => value ?? "–",
+  };
+
+  function show() {
+    for (const box of page.querySelectorAll("[data-live]")) {
+      const words = FORMATS[box.dataset.format || "text"](read(box.dataset.live));
+      if (box.textContent !== words) box.textContent = words;
+    }
+    const bar = page.querySelector("[data-bar]");
+    const fraction = job.progress?.fraction;
+    if (fraction === null || fraction === undefined) bar.toggleAttribute("value", FINAL.includes(job.status) || job.status === "queued");
+    else bar.value = fraction;
+    bar.classList.toggle("done", job.status === "succeeded");
+    page.querySelector("[data-phase]").textContent = phaseWords();
+    const running = job.status === "running" && fraction ? `${Math.floor(100 * fraction)} % · ` : "";
+    document.title = `${running}${page.dataset.name} · AiFineTune`;
+  }
+
+  const PHASES = {
+    preparing: "Preparing: loading the model and the data",
+    training: "Training",
+    evaluating: "Evaluating on held-out rows",
+    saving: "Saving a checkpoint",
+    exporting: "Exporting the model",
+    uploading: "Uploading the model",
+  };
+  const STATUSES = {
+    draft: "Not started",
+    queued: "In the queue",
+    running: "Starting",
+    cancelling: "Stopping at the next step; what was learned is kept",
+    cancelled: "Cancelled",
+    succeeded: "Finished",
+    failed: "Failed",
+  };
+
+  function phaseWords() {
+    if (job.status === "running" && PHASES[job.phase]) return PHASES[job.phase];
+    if (job.status === "queued" && job.queue_position > 1) return `In the queue, number ${job.queue_position}`;
+    if (job.status === "queued") return "Next in the queue";
+    return STATUSES[job.status] || job.status;
+  }
+
+  function update(news) {
+    const before = job;
+    job = { ...job, ...news };
+    heard = Date.now();
+    show();
+    if (before.status !== job.status) refreshHead();
+  }
+
+  function refreshHead() {
+    page.dataset.status = job.status;
+    window.htmx?.ajax("GET", urls.head, { target: "#job-head", swap: "outerHTML" });
+    if (FINAL.includes(job.status)) linkState("");
+  }
+
+  // --- Events --------------------------------------------------------------------------------
+  function take(events) {
+    const fresh = events.filter((event) => event.seq > seen);
+    if (!fresh.length) return;
+    seen = fresh.at(-1).seq;
+    charts.add(fresh.filter((event) => event.kind === "metric"));
+    write(fresh);
+  }
+
+  const LINES = {
+    log: (event) => event.text,
+    warning: (event) => event.text ?? event.message,
+    error: (event) => event.text ?? event.message,
+    status: (event) => `${STATUSES[event.status] || event.status}${event.reason ? `: ${event.reason}` : ""}`,
+    phase: (event) => (PHASES[event.phase] || event.phase || "") + (event.note ? `: ${event.note}` : ""),
+    checkpoint: (event) => `Checkpoint at step ${event.step}${event.bytes ? `, ${bytes(event.bytes)}` : ""}`,
+  };
+
+  function write(events) {
+    const lines = events.filter((event) => LOG_KINDS.includes(event.kind) && event.seq > logged);
+    if (!lines.length) return;
+    logged = lines.at(-1).seq;
+    const follows = log.scrollHeight - log.scrollTop - log.clientHeight < 40;
+    log.querySelector(".muted")?.remove();
+    log.append(...lines.slice(-LOG_LINES).map(logLine));
+    while (log.children.length > LOG_LINES) log.firstElementChild.remove();
+    if (follows) log.scrollTop = log.scrollHeight;
+    if (lines.some((event) => event.kind === "checkpoint")) listCheckpoints().catch(() => {}); // the next one tries again
+  }
+
+  function logLine(event) {
+    const line = document.createElement("div");
+    const level = event.kind === "log" ? event.level : event.kind;
+    line.className = `log-line ${level || ""}`;
+    const time = document.createElement("time");
+    time.dateTime = event.time;
+    time.textContent = new Date(event.time).toLocaleTimeString("en-GB");
+    const text = document.createElement("span");
+    text.textContent = LINES[event.kind](event);
+    line.append(time, text);
+    return line;
+  }
+
+  // Older checkpoints make room for newer ones; the server knows which are left.
+  async function listCheckpoints() {
+    const kept = (await get(urls.checkpointsUrl, {})).filter((checkpoint) => checkpoint.kept);
+    if (!kept.length) return;
+    const rows = kept.map(({ step, values, bytes: size }) => {
+      const row = document.createElement("tr");
+      for (const words of [number(step), loss(values.eval_loss ?? values.loss ?? null), bytes(size)]) row.insertCell().textContent = words;
+      for (const cell of row.cells) cell.className = "num";
+      return row;
+    });
+    page.querySelector("[data-checkpoints]").replaceChildren(...rows);
+  }
+
+  // --- Where the news come from --------------------------------------------------------------
+  async function get(url, parameters) {
+    const response = await fetch(`${url}?${new URLSearchParams(parameters)}`, { headers: { Accept: "application/json" } });
+    if (!response.ok) throw new Error(`${url}: ${response.status}`);
+    return response.json();
+  }
+
+  async function loadPast() {
+    const metrics = await get(urls.metrics, { after: 0, max_points: 2000 });
+    charts.add(metrics.points);
+    seen = metrics.last_seq;
+    for (let after = 0; after < seen; ) {
+      const { events, last_seq } = await get(urls.events, { kind: LOG_KINDS.join(","), after });
+      write(events);
+      after = last_seq;
+    }
+    for (const wait of page.querySelectorAll(".chart-wait")) if (FINAL.includes(job.status)) wait.textContent = "No step was logged.";
+  }
+
+  const LINK = {
+    live: "Live",
+    down: "Reconnecting…",
+    poll: "No live connection; asking every 5 s",
+    "": "",
+  };
+
+  function linkState(state) {
+    const box = page.querySelector(".link-state");
+    box.dataset.state = state;
+    box.textContent = LINK[state];
+    box.hidden = !state;
+  }
+
+  function connect() {
+    socket = new WebSocket(`${location.origin.replace(/^http/, "ws")}${urls.socket}?after=${seen}`);
+    socket.onopen = () => {
+      failures = 0;
+      clearInterval(polling);
+      polling = null;
+      linkState(FINAL.includes(job.status) ? "" : "live");
+    };
+    socket.onmessage = (message) => receive(JSON.parse(message.data));
+    socket.onclose = (event) => {
+      if (event.code === 4401) location.reload(); // signed out: the page leads to the sign-in
+      else if (event.code !== 4404) reconnect();
+    };
+  }
+
+  function receive(message) {
+    if (message.type === "events") take(message.events);
+    else if (message.type === "hello" || message.type === "status") update(message.job);
+  }
+
+  function reconnect() {
+    if (FINAL.includes(job.status)) return linkState("");
+    failures += 1;
+    if (failures >= 3 && !polling) polling = setInterval(poll, 1000 * POLL_SECONDS);
+    linkState(polling ? "poll" : "down");
+    const wait = Math.min(30000, 500 * 2 ** Math.min(failures, 6)) * (0.75 + Math.random() / 2);
+    setTimeout(connect, wait);
+  }
+
+  async function poll() {
+    try {
+      const [status, news] = await Promise.all([get(urls.statusUrl, {}), get(urls.events, { after: seen })]);
+      take(news.events);
+      update(status);
+      if (FINAL.includes(job.status)) clearInterval(polling);
+    } catch {
+      linkState("down");
+    }
+  }
+
+  show();
+  setInterval(show, 1000);
+  loadPast()
+    .catch(() => linkState("down"))
+    .finally(() => {
+      if (!FINAL.includes(job.status)) connect();
+    });
+  window.addEventListener("pagehide", () => {
+    if (!socket) return;
+    socket.onclose = null;
+    socket.close();
+  });
+  window.addEventListener("pageshow", (event) => {
+    if (event.persisted && socket && !FINAL.includes(job.status)) connect();
+  });
+})();

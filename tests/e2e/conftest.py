@@ -1,0 +1,74 @@
+"""The real product for these tests: the launcher starts it on a scratch DATA_DIR, and stops it at the end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+from django.conf import settings
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A running installation."""
+
+    url: str
+    data_dir: Path
+
+    @property
+    def ws(self) -> str:
+        return self.url.replace("http", "ws", 1)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_for(url: str, process: subprocess.Popen, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        assert process.poll() is None, "the launcher ended"
+        try:
+            if httpx.get(url).status_code == 200:
+                return
+        except httpx.HTTPError:
+            pass
+        time.sleep(0.2)
+    raise AssertionError(f"{url} did not answer 200 in {seconds} s")
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Web, workers, beat and Valkey, as `make run` starts them."""
+    data_dir = tmp_path_factory.mktemp("stack")
+    port = free_port()
+    environment = {
+        **{
+            name: value for name, value in os.environ.items() if name not in {"DJANGO_SETTINGS_MODULE", "DATABASE_URL", "REDIS_URL"}
+        },
+        "DATA_DIR": str(data_dir),
+        "PORT": str(port),
+        "HOST": "127.0.0.1",
+        "THROTTLE_DEFAULT": "",
+        "THROTTLE_REGISTER": "",
+        "THROTTLE_LOGIN": "",
+    }
+    process = subprocess.Popen([sys.executable, "-m", "finetune.launcher"], cwd=settings.BASE_DIR, env=environment)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        wait_for(f"{url}/readyz", process, 90)
+        yield Stack(url, data_dir)
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=90)

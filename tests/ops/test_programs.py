@@ -1,0 +1,91 @@
+"""What the launcher tells supervisord."""
+
+from __future__ import annotations
+
+import configparser
+import json
+import os
+import subprocess
+
+import pytest
+from django.conf import settings
+
+from finetune.launcher import instance, programs
+from finetune.launcher.facts import Facts
+from training.engine import process
+
+
+@pytest.fixture
+def facts(tmp_path) -> Facts:
+    found = Facts(data_dir=str(tmp_path / "a b%c"), host="0.0.0.0", port=8123, valkey_socket=str(tmp_path / "v" / "valkey.sock"))
+    found.run_dir.mkdir(parents=True)
+    return found
+
+
+def names(facts: Facts) -> list[str]:
+    return [program.name for program in programs.programs(facts)]
+
+
+def test_valkey_starts_first_and_stops_last(facts):
+    order = {program.name: program.priority for program in programs.programs(facts)}
+    assert min(order, key=order.get) == "valkey"
+    assert set(order) == {"valkey", "web", "train", "general", "inference", "beat"}
+
+
+def test_without_a_socket_no_valkey_is_started(facts):
+    outside = Facts(facts.data_dir, facts.host, facts.port, None)
+    assert names(outside) == ["web", "train", "general", "inference", "beat"]
+
+
+def test_every_queue_has_a_worker(facts):
+    commands = [program.command for program in programs.programs(facts)]
+    served = {queue for command in commands if "-Q" in command for queue in command[command.index("-Q") + 1].split(",")}
+    routed = {route["queue"] for route in settings.CELERY_TASK_ROUTES.values()} | {settings.CELERY_TASK_DEFAULT_QUEUE}
+    assert routed <= served
+
+
+def test_odd_paths_survive_the_configuration_file(facts):
+    programs.write_configuration(facts)
+
+    parser = configparser.RawConfigParser()
+    parser.read(facts.supervisor_file)
+    assert parser["program:web"]["stdout_logfile"].replace("%%", "%") == str(facts.log_dir / "web.log")
+    assert "%%h" in parser["program:train"]["command"]
+
+
+def test_only_a_named_proxy_is_believed(facts, monkeypatch):
+    monkeypatch.delenv("FORWARDED_ALLOW_IPS", raising=False)
+    assert "--no-proxy-headers" in web_command(facts)
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", "10.0.0.1")
+    assert "--no-proxy-headers" not in web_command(facts)
+
+
+def web_command(facts: Facts) -> list[str]:
+    return next(program.command for program in programs.programs(facts) if program.name == "web")
+
+
+@pytest.mark.parametrize(("host", "url"), [("0.0.0.0", "http://127.0.0.1:1"), ("::", "http://[::1]:1"), ("box", "http://box:1")])
+def test_the_printed_address_can_be_opened(host, url):
+    assert Facts("/x", host, 1, None).local_url == url
+
+
+def test_the_lock_ends_with_its_process(facts):
+    with instance.lock(facts), pytest.raises(instance.AlreadyRunning, match=str(os.getpid())), instance.lock(facts):
+        pass
+    with instance.lock(facts):
+        pass
+
+
+def test_leftovers_are_ended_but_not_strangers(facts):
+    ours = subprocess.Popen(["sleep", "60"])
+    stranger = subprocess.Popen(["sleep", "60"])
+    known = [process.identity(ours.pid), {**process.identity(stranger.pid), "start_time": 1.0}]
+    facts.processes_file.write_text(json.dumps([[known[1]], [known[0]], []]))
+
+    instance.stop_leftovers(facts)
+
+    assert ours.wait(timeout=5) == -15
+    assert stranger.poll() is None
+    assert not facts.processes_file.exists()
+    stranger.kill()
+    stranger.wait()

@@ -1,0 +1,67 @@
+"""Jobs and their log for operators."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib import admin, messages
+from django.http import HttpRequest
+
+from finetune.core.errors import DomainError
+from training.models import JobEvent, TrainingJob
+from training.services.cancel_job import cancel_job
+from training.services.delete_job import delete_job
+from training.services.resume_job import resume_job
+
+
+class ReadOnlyAdmin(admin.ModelAdmin):
+    """Rows the platform writes are looked at here; what may be done to them are actions that call the verbs."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(TrainingJob)
+class TrainingJobAdmin(ReadOnlyAdmin):
+    list_display = ("name", "owner", "status", "phase", "method", "executor", "attempt", "restarts", "lease_owner", "created_at")
+    list_filter = ("status", "method", "executor", "created_at")
+    search_fields = ("name", "owner__username", "model__name", "dataset__name")
+    list_select_related = ("owner",)
+    date_hierarchy = "created_at"
+    actions = ("cancel_selected", "resume_selected", "delete_selected_jobs")
+
+    @admin.action(description="Cancel the selected jobs")
+    def cancel_selected(self, request: HttpRequest, queryset: Any) -> None:
+        _each(request, queryset, cancel_job)
+
+    @admin.action(description="Resume the selected jobs")
+    def resume_selected(self, request: HttpRequest, queryset: Any) -> None:
+        _each(request, queryset, resume_job)
+
+    @admin.action(description="Delete the selected jobs, their logs and checkpoints")
+    def delete_selected_jobs(self, request: HttpRequest, queryset: Any) -> None:
+        _each(request, queryset, delete_job)
+
+
+@admin.register(JobEvent)
+class JobEventAdmin(ReadOnlyAdmin):
+    list_display = ("job", "seq", "attempt", "kind", "time", "payload")
+    list_filter = ("kind", "time")
+    search_fields = ("job__name",)
+    list_select_related = ("job",)
+    show_full_result_count = False
+
+
+def _each(request: HttpRequest, jobs: Any, verb: Callable[..., Any]) -> None:
+    for job in jobs:
+        try:
+            verb(job=job)
+        except DomainError as error:
+            messages.error(request, f"{job.name}: {error.message}")

@@ -1,0 +1,234 @@
+"""JSON shapes of /api/training. They check types and presence; every other refusal is the verbs'."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from training.models import TrainingJob
+from training.spec_fields import openapi_schema
+
+
+@extend_schema_field(openapi_schema())
+class ConfigField(serializers.DictField):
+    """Hyper-parameters as they are; training.spec_fields.checked_config checks them in the verb."""
+
+
+class ProgressSerializer(serializers.Serializer):
+    """Where a run is. `elapsed_seconds` and `eta_seconds` count training steps only, not evaluation or saving."""
+
+    step = serializers.IntegerField(allow_null=True)
+    total_steps = serializers.IntegerField(allow_null=True)
+    epoch = serializers.FloatField(allow_null=True)
+    fraction = serializers.FloatField(allow_null=True)
+    elapsed_seconds = serializers.FloatField(allow_null=True)
+    eta_seconds = serializers.FloatField(allow_null=True)
+    tokens_per_second = serializers.FloatField(allow_null=True)
+    samples_per_second = serializers.FloatField(allow_null=True)
+
+    def to_representation(self, instance: dict[str, Any]) -> dict[str, Any]:
+        return {name: instance.get(name) for name in self.fields}
+
+
+class MemorySerializer(serializers.Serializer):
+    peak_bytes = serializers.IntegerField(required=False)
+    device = serializers.CharField(required=False)
+
+
+class ErrorSerializer(serializers.Serializer):
+    code = serializers.CharField()
+    message = serializers.CharField()
+    hint = serializers.CharField()
+    log_tail = serializers.CharField()
+
+
+class StatusSerializer(serializers.ModelSerializer):
+    """The moving part of a job: GET …/status, and what the socket sends."""
+
+    progress = ProgressSerializer(read_only=True)
+    metrics = serializers.DictField(child=serializers.FloatField(), read_only=True)
+    memory = serializers.SerializerMethodField()
+    cost = serializers.SerializerMethodField()
+    error = serializers.SerializerMethodField()
+    queue_position = serializers.IntegerField(read_only=True, allow_null=True, help_text="1 runs next; null when not waiting.")
+    output_model_id = serializers.IntegerField(read_only=True, allow_null=True)
+
+    class Meta:
+        model = TrainingJob
+        fields = [
+            "id", "name", "status", "phase", "method", "attempt", "progress", "metrics", "memory", "cost", "error", "queue_position",
+            "output_model_id", "last_seq", "created_at", "started_at", "finished_at",
+        ]  # fmt: skip
+        read_only_fields = fields
+
+    @extend_schema_field(MemorySerializer)
+    def get_memory(self, job: TrainingJob) -> dict[str, Any]:
+        return job.memory
+
+    @extend_schema_field({"type": "object", "additionalProperties": True})
+    def get_cost(self, job: TrainingJob) -> dict[str, Any]:
+        return job.cost
+
+    @extend_schema_field(ErrorSerializer(allow_null=True))
+    def get_error(self, job: TrainingJob) -> dict[str, Any] | None:
+        return job.error
+
+
+class JobSerializer(StatusSerializer):
+    """A job in full."""
+
+    model_id = serializers.IntegerField(read_only=True)
+    dataset_id = serializers.IntegerField(read_only=True)
+    config = serializers.SerializerMethodField()
+
+    class Meta(StatusSerializer.Meta):
+        fields = [*StatusSerializer.Meta.fields, "executor", "model_id", "dataset_id", "train_split", "eval_split", "config"]
+        read_only_fields = fields
+
+    @extend_schema_field(openapi_schema())
+    def get_config(self, job: TrainingJob) -> dict[str, Any]:
+        return job.config
+
+
+def job_status(job: TrainingJob) -> dict[str, Any]:
+    """The status object as plain JSON values."""
+    return dict(StatusSerializer(job).data)
+
+
+class JobChangesSerializer(serializers.Serializer):
+    """PATCH of a draft. `config` may name only what changes."""
+
+    name = serializers.CharField(max_length=200)
+    model_id = serializers.IntegerField()
+    dataset_id = serializers.IntegerField()
+    method = serializers.CharField()
+    executor = serializers.CharField(required=False)
+    train_split = serializers.CharField(required=False, allow_blank=True)
+    eval_split = serializers.CharField(required=False, allow_blank=True)
+    config = ConfigField(required=False)
+
+    def to_internal_value(self, data: Any) -> Any:
+        """Refuse fields we don't know: a misspelt one would otherwise change nothing without a word."""
+        unknown = set(data) - set(self.fields) if isinstance(data, dict) else set()
+        if unknown:
+            raise serializers.ValidationError({name: ["Unknown field."] for name in sorted(unknown)})
+        return super().to_internal_value(data)
+
+
+class NewJobSerializer(JobChangesSerializer):
+    """POST. `start` queues the job at once."""
+
+    start = serializers.BooleanField(default=False)
+
+
+class EventSerializer(serializers.Serializer):
+    """One event of the log. What else it holds depends on `kind`: see the engine's event list in the docs."""
+
+    seq = serializers.IntegerField()
+    kind = serializers.CharField()
+    attempt = serializers.IntegerField()
+    time = serializers.DateTimeField()
+
+
+class EventsSerializer(serializers.Serializer):
+    events = EventSerializer(many=True)
+    last_seq = serializers.IntegerField()
+
+
+class PointSerializer(serializers.Serializer):
+    seq = serializers.IntegerField()
+    step = serializers.IntegerField()
+    epoch = serializers.FloatField(allow_null=True)
+    time = serializers.DateTimeField()
+    split = serializers.ChoiceField(choices=["train", "eval"])
+    elapsed_seconds = serializers.FloatField(allow_null=True)
+    values = serializers.DictField(child=serializers.FloatField(allow_null=True))  # type: ignore[assignment]
+
+
+class MetricsSerializer(serializers.Serializer):
+    points = PointSerializer(many=True)
+    last_seq = serializers.IntegerField()
+
+
+class CheckpointSerializer(serializers.Serializer):
+    step = serializers.IntegerField()
+    attempt = serializers.IntegerField()
+    path = serializers.CharField()
+    bytes = serializers.IntegerField(allow_null=True)
+    time = serializers.DateTimeField()
+    kept = serializers.BooleanField(help_text="False once a newer checkpoint took its place.")
+    values = serializers.DictField(child=serializers.FloatField(allow_null=True))  # type: ignore[assignment]
+
+
+class FileSerializer(serializers.Serializer):
+    path = serializers.CharField()
+    bytes = serializers.IntegerField()
+    modified_at = serializers.DateTimeField()
+
+
+class CommandSerializer(serializers.Serializer):
+    command = serializers.CharField()
+    spec = serializers.JSONField(help_text="Save it as spec.json in the directory the command names.")
+
+
+class OptionSerializer(serializers.Serializer):
+    """One hyper-parameter of a method."""
+
+    name = serializers.CharField()
+    type = serializers.CharField()
+    nullable = serializers.BooleanField()
+    default = serializers.JSONField(allow_null=True)
+    help = serializers.CharField()
+    group = serializers.CharField()
+    min = serializers.FloatField(allow_null=True)
+    above = serializers.FloatField(allow_null=True, help_text="Exclusive lower bound.")
+    max = serializers.FloatField(allow_null=True)
+    choices = serializers.ListField(child=serializers.CharField())
+    advanced = serializers.BooleanField()
+
+
+class MethodSerializer(serializers.Serializer):
+    id = serializers.CharField()
+    name = serializers.CharField()
+    help = serializers.CharField()
+    dataset_kinds = serializers.ListField(child=serializers.CharField())
+    options = OptionSerializer(many=True)
+
+
+class HardwareSerializer(serializers.Serializer):
+    id = serializers.CharField()
+    name = serializers.CharField()
+    kind = serializers.CharField()
+    memory_bytes = serializers.IntegerField(allow_null=True)
+    price_per_hour = serializers.FloatField(allow_null=True)
+
+
+class ExecutorSerializer(serializers.Serializer):
+    id = serializers.CharField()
+    name = serializers.CharField()
+    description = serializers.CharField()
+    usable = serializers.BooleanField()
+    reason = serializers.CharField()
+    hardware = HardwareSerializer(many=True)
+
+
+class DeviceSerializer(serializers.Serializer):
+    id = serializers.CharField()
+    kind = serializers.CharField()
+    name = serializers.CharField()
+    host = serializers.CharField()
+    memory_bytes = serializers.IntegerField(allow_null=True)
+    memory_used_bytes = serializers.IntegerField(allow_null=True)
+    utilisation = serializers.FloatField(allow_null=True, help_text="0 to 1.")
+    temperature_celsius = serializers.FloatField(allow_null=True)
+
+
+class SampleSerializer(serializers.Serializer):
+    model_id = serializers.IntegerField()
+    dataset_id = serializers.IntegerField()
+
+
+LOG_TYPE = {(200, "text/plain"): OpenApiTypes.STR}

@@ -1,0 +1,145 @@
+"""/ws/training/{job_id}?after=N: everything that happened after N, then live; in order, nothing missing, nothing twice.
+
+The rows are the truth. A ring from the channel layer may bring the newest events along; they are sent as they are only when
+they follow directly on what was sent last, else the rows are read. The socket also looks by itself, so a lost ring
+costs a second. One lock orders everything that is sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import time
+from typing import Any
+from urllib.parse import parse_qs
+
+from channels.db import database_sync_to_async
+from channels.generic.websocket import AsyncWebsocketConsumer
+
+from training.api.serializers import job_status
+from training.event_log import group_name
+from training.models import JobEvent, TrainingJob
+
+logger = logging.getLogger(__name__)
+
+BATCH = 500
+LOOK_SECONDS = 1.5  # between looks without a ring while the job may still move
+IDLE_LOOK_SECONDS = 10.0  # … and once it has ended
+STATUS_SECONDS = 0.25  # API.md: at most four status messages a second
+ANONYMOUS, NOT_YOURS = 4401, 4404
+
+
+class JobConsumer(AsyncWebsocketConsumer):
+    """One watcher of one job."""
+
+    async def connect(self) -> None:
+        await self.accept()  # a close code reaches a browser only after the handshake
+        user = self.scope.get("user")
+        if user is None or not user.is_authenticated:
+            await self.close(ANONYMOUS)
+            return
+        self.job_id = self.scope["url_route"]["kwargs"]["job_id"]
+        self.cursor = _after(self.scope)
+        self.wake, self.lock = asyncio.Event(), asyncio.Lock()
+        await self.channel_layer.group_add(group_name(self.job_id), self.channel_name)
+        status = await self._status(user)
+        if status is None:
+            await self.close(NOT_YOURS)
+            return
+        self.status, self.status_sent = status, time.monotonic()
+        await self._send({"type": "hello", "job": status, "last_seq": status["last_seq"]})
+        self.pump = asyncio.create_task(self._pump())
+
+    async def disconnect(self, code: int) -> None:
+        if hasattr(self, "pump"):
+            self.pump.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self.pump
+        if hasattr(self, "job_id"):
+            await self.channel_layer.group_discard(group_name(self.job_id), self.channel_name)
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        try:
+            message = json.loads(text_data or "")
+        except ValueError:
+            return
+        if isinstance(message, dict) and message.get("type") == "ping":
+            await self._send({"type": "pong"})
+
+    async def job_events(self, message: dict[str, Any]) -> None:
+        """A ring: send what it brings if it fits exactly, else let the pump read the rows."""
+        if hasattr(self, "pump"):
+            async with self.lock:
+                await self._send_fitting(message["events"] or [])
+            self.wake.set()
+
+    # --- The pump --------------------------------------------------------------------------------
+
+    async def _pump(self) -> None:
+        """Send rows until there are no more, tell the status when it moved, sleep until rung or it is time to look."""
+        try:
+            while True:
+                self.wake.clear()
+                async with self.lock:
+                    while await self._send_rows() == BATCH:
+                        pass
+                await self._send_status()
+                await self._sleep()
+        except Exception:
+            logger.exception("The socket of job %s is closed; the client comes back and misses nothing.", self.job_id)
+            await self.close(1011)
+
+    async def _sleep(self) -> None:
+        finished = self.status["status"] in {str(state) for state in TrainingJob.FINISHED}
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.wake.wait(), IDLE_LOOK_SECONDS if finished else LOOK_SECONDS)
+
+    async def _send_rows(self) -> int:
+        events = await self._rows_after(self.cursor)
+        await self._send_events(events)
+        return len(events)
+
+    async def _send_fitting(self, events: list[dict[str, Any]]) -> None:
+        fresh = [event for event in events if event["seq"] > self.cursor]
+        if fresh and [event["seq"] for event in fresh] == list(range(self.cursor + 1, self.cursor + 1 + len(fresh))):
+            await self._send_events(fresh)
+
+    async def _send_events(self, events: list[dict[str, Any]]) -> None:
+        if events:
+            self.cursor = events[-1]["seq"]
+            await self._send({"type": "events", "events": events, "last_seq": self.cursor})
+
+    async def _send_status(self) -> None:
+        wait = STATUS_SECONDS - (time.monotonic() - self.status_sent)
+        if wait > 0:
+            await asyncio.sleep(wait)
+        status = await self._status(self.scope["user"])
+        if status is None:  # deleted meanwhile
+            await self.close(NOT_YOURS)
+            return
+        if status != self.status:
+            self.status, self.status_sent = status, time.monotonic()
+            await self._send({"type": "status", "job": status})
+
+    async def _send(self, message: dict[str, Any]) -> None:
+        await self.send(text_data=json.dumps(message))
+
+    # --- Reading ---------------------------------------------------------------------------------
+
+    @database_sync_to_async
+    def _status(self, user: Any) -> dict[str, Any] | None:
+        job = TrainingJob.objects.for_user(user).filter(pk=self.job_id).first()
+        return job_status(job) if job else None
+
+    @database_sync_to_async
+    def _rows_after(self, seq: int) -> list[dict[str, Any]]:
+        rows = JobEvent.objects.filter(job_id=self.job_id, seq__gt=seq).order_by("seq")[:BATCH]
+        return [row.as_dict() for row in rows]
+
+
+def _after(scope: dict[str, Any]) -> int:
+    """The cursor in the query string; 0 for none or nonsense."""
+    text = parse_qs(scope.get("query_string", b"").decode(errors="replace")).get("after", ["0"])[0]
+    return int(text) if text.isdecimal() and len(text) < 19 else 0

@@ -1,0 +1,87 @@
+"""This machine's devices with memory and utilisation now. Asks the system and nvidia-smi; imports no torch."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import socket
+import subprocess
+from dataclasses import dataclass
+
+import psutil
+
+NVIDIA_FIELDS = ("index", "name", "memory.total", "memory.used", "utilization.gpu", "temperature.gpu")
+MIB = 1024**2
+
+
+@dataclass(frozen=True)
+class Device:
+    """A device a run can use. Memory in bytes, utilisation as a fraction of 1; None where the system does not tell."""
+
+    id: str
+    kind: str
+    name: str
+    host: str
+    memory_bytes: int | None
+    memory_used_bytes: int | None
+    utilisation: float | None
+    temperature_celsius: float | None = None
+
+
+def list_devices() -> list[Device]:
+    """GPUs first, then the processor."""
+    return [*_cuda(), *_mps(), _cpu()]
+
+
+def _cpu() -> Device:
+    memory = psutil.virtual_memory()
+    cores = psutil.cpu_count(logical=True)
+    # Against the moment of the last call in this process; the very first call has nothing to compare with.
+    busy = psutil.cpu_percent(interval=None) / 100
+    used = memory.total - memory.available
+    return Device("cpu", "cpu", f"{_processor_name()} · {cores} cores", socket.gethostname(), memory.total, used, busy)
+
+
+def _processor_name() -> str:
+    try:
+        with open("/proc/cpuinfo") as file:
+            names = [line.partition(":")[2].strip() for line in file if line.startswith("model name")]
+        return names[0] if names else platform.machine()
+    except OSError:
+        return platform.processor() or platform.machine()
+
+
+def _cuda() -> list[Device]:
+    if not shutil.which("nvidia-smi"):
+        return []
+    command = ["nvidia-smi", f"--query-gpu={','.join(NVIDIA_FIELDS)}", "--format=csv,noheader,nounits"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True).stdout
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return [device for line in answer.splitlines() if (device := parse_nvidia_line(line))]
+
+
+def parse_nvidia_line(line: str) -> Device | None:
+    """One line of nvidia-smi's CSV (MiB, percent, °C); values the driver does not know come as [N/A]."""
+    parts = [part.strip() for part in line.split(",")]
+    if len(parts) != len(NVIDIA_FIELDS):
+        return None
+    index, name, *numbers = parts
+    total, used, busy, heat = (_number(text) for text in numbers)
+    memory = (None if value is None else int(value * MIB) for value in (total, used))
+    return Device(f"cuda:{index}", "cuda", name, socket.gethostname(), *memory, None if busy is None else busy / 100, heat)
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def _mps() -> list[Device]:
+    if platform.system() != "Darwin" or platform.machine() != "arm64":
+        return []
+    memory = psutil.virtual_memory()  # unified: the GPU uses the machine's own
+    return [Device("mps", "mps", "Apple GPU", socket.gethostname(), memory.total, memory.total - memory.available, None)]

@@ -1,0 +1,77 @@
+"""The engine on the command line: python -m training.engine --help."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from .run import prepare_environment
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Parse, and hand over to the command's module, which is imported only then."""
+    options = _parser().parse_args(arguments)
+    prepare_environment()  # before any library is loaded
+    return options.command(options)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m training.engine", description="AiFineTune's training program. A directory is its interface."
+    )
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    run = commands.add_parser(
+        "run",
+        help="run one attempt",
+        description="Train as DIR/spec.json says. Writes events.jsonl, checkpoints/ and output/ into DIR; continues from the "
+        "newest whole checkpoint in DIR. Touch DIR/cancel or send SIGTERM to stop after the current step.",
+        epilog="Exit codes: 0 succeeded, 1 failed, 2 bad spec, 3 cancelled.",
+    )
+    run.add_argument("dir", type=Path, metavar="DIR", help="a run directory with spec.json")
+    run.set_defaults(command=_run)
+
+    supervise = commands.add_parser("supervise", help="run one attempt in a process of its own and write exit.json when it ends")
+    supervise.add_argument("dir", type=Path, metavar="DIR", help="a run directory with spec.json")
+    supervise.set_defaults(command=_supervise)
+
+    server = commands.add_parser(
+        "forkserver", help="wait on a Unix socket and start runs from a warm process; ends when stdin closes"
+    )
+    server.add_argument("socket", type=Path, metavar="SOCKET", help="where to listen")
+    server.set_defaults(command=_forkserver)
+
+    sample = commands.add_parser("sample", help="make the small sample model and its dataset; needs no network")
+    sample.add_argument("dir", type=Path, metavar="DIR", help="where to put model/ and rows.jsonl")
+    sample.set_defaults(command=_sample)
+    return parser
+
+
+def _run(options: argparse.Namespace) -> int:
+    from .run import run
+
+    return run(options.dir)
+
+
+def _supervise(options: argparse.Namespace) -> int:
+    from .supervise import supervise
+
+    return supervise(options.dir)
+
+
+def _forkserver(options: argparse.Namespace) -> int:
+    from .forkserver import serve
+
+    return serve(options.socket)
+
+
+def _sample(options: argparse.Namespace) -> int:
+    from .sample import create_sample
+
+    print(create_sample(options.dir))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

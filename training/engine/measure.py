@@ -1,0 +1,52 @@
+"""Numbers about the machine and the process: peak memory, package versions, hardware."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import resource
+import sys
+from typing import Any
+
+PACKAGES = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "tokenizers", "safetensors", "bitsandbytes")
+
+
+def peak_memory(kind: str) -> int:
+    """Most bytes used so far: on the GPU where the run computes there, else of the process's resident memory."""
+    if kind == "cuda":
+        import torch
+
+        return torch.cuda.max_memory_reserved()
+    if kind == "mps":
+        import torch
+
+        return torch.mps.driver_allocated_memory()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # kilobytes everywhere but on macOS
+
+
+def packages() -> dict[str, str]:
+    """Versions of the libraries that decide a run's numbers."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def hardware(device: str) -> dict[str, Any]:
+    """What a run ran on."""
+    import psutil
+    import torch
+
+    return {
+        "device": device,
+        "platform": platform.platform(),
+        "cpus": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "memory_bytes": psutil.virtual_memory().total,
+    }

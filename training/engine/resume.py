@@ -1,0 +1,28 @@
+"""Where a run continues: the newest whole checkpoint of this attempt or of the earlier one its spec names."""
+
+from __future__ import annotations
+
+from . import checkpoints
+from .attempt import Attempt
+from .checkpoints import Checkpoint
+
+
+def find_checkpoint(attempt: Attempt) -> Checkpoint | None:
+    """The checkpoint to continue from, inside this run directory; None starts from the beginning.
+
+    Torn checkpoints are said in the log and passed over. One of an earlier attempt is adopted (linked) first.
+    """
+    own = attempt.dir.checkpoints
+    own.mkdir(parents=True, exist_ok=True)
+    checkpoints.clean(own)
+    roots = [own] + ([attempt.dir.resolve(attempt.spec.resume_from)] if attempt.spec.resume_from else [])
+    for root in roots:
+        checkpoint, torn = checkpoints.newest(root)
+        for path in torn:
+            attempt.log(f"{path.name} is damaged and is passed over.", "warning")
+        if checkpoint:
+            attempt.log(f"Continuing after step {checkpoint.step}.")
+            return checkpoints.adopt(checkpoint, own)
+    if attempt.spec.resume_from:
+        attempt.log("No whole checkpoint was found: starting from the beginning.", "warning")
+    return None

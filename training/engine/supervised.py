@@ -1,0 +1,154 @@
+"""The parts that supervised methods (sft, lora, …) share: examples, TRL's trainer, the run itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from .arguments import trainer_arguments
+from .attempt import Attempt
+from .checkpoints import Checkpoint
+from .data import Prepared, count_rows, held_out, prepare
+from .failures import bad_data
+from .measure import packages
+from .model import Device, context_length
+from .output import write_output
+from .stopping import Cancelled
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Tokenised rows, ready for a trainer."""
+
+    train: Any
+    evaluation: Any | None
+
+
+def load_examples(attempt: Attempt, tokenizer: Any) -> Examples:
+    """Tokenise the spec's rows, hold some out, and say in the log what was cut or dropped."""
+    train, evaluation = _prepare_splits(attempt, tokenizer)
+    _report(attempt, train, evaluation)
+    loaded = train.load()
+    if attempt.config.packing:
+        loaded = _pack(attempt, loaded)
+    return Examples(loaded, evaluation.load() if evaluation and evaluation.rows else None)
+
+
+def _prepare_splits(attempt: Attempt, tokenizer: Any) -> tuple[Prepared, Prepared | None]:
+    data, config, folder = attempt.spec.data, attempt.config, attempt.dir.data
+    source = attempt.dir.resolve(data.train)
+    rows = count_rows(source)
+    out = set() if data.eval else held_out(rows, config.eval_fraction, config.seed)
+    options: dict[str, Any] = {
+        "tokenizer": tokenizer,
+        "kind": data.kind,
+        "max_length": _max_length(attempt),
+        "assistant_only": config.assistant_only_loss,
+        "stop": attempt.stop,
+    }
+    train = prepare(source, folder / "train.arrow", keep=(lambda index: index not in out) if out else None, **options)
+    if data.eval:
+        return train, prepare(attempt.dir.resolve(data.eval), folder / "eval.arrow", **options)
+    if out:
+        return train, prepare(source, folder / "eval.arrow", keep=out.__contains__, **options)
+    if config.eval_fraction:
+        attempt.log("There are too few rows to hold any out: the run has no evaluation.", "warning")
+    return train, None
+
+
+def _max_length(attempt: Attempt) -> int:
+    wanted, possible = attempt.config.max_length, context_length(attempt.model_path)
+    if possible and wanted > possible:
+        attempt.log(f"max_length {wanted} is more than the model's context: rows are cut at {possible} tokens.", "warning")
+        return possible
+    return wanted
+
+
+def _report(attempt: Attempt, train: Prepared, evaluation: Prepared | None) -> None:
+    rows = train.rows + len(train.dropped)
+    if not train.rows:
+        raise bad_data(
+            "No row has anything to learn: the answers are missing, or max_length cuts all of them away.",
+            "Raise max_length, or check that the dataset has assistant messages.",
+        )
+    attempt.log(
+        f"{train.rows} rows to learn from, {evaluation.rows if evaluation else 0} held out; "
+        f"{train.tokens} tokens, {train.trained_tokens} of them learned. The first row teaches: {train.example!r}"
+    )
+    if train.cut:
+        attempt.log(f"{train.cut} of {rows} rows are longer than max_length and were cut.", "warning")
+    if train.dropped:
+        lines = ", ".join(str(line) for line in train.dropped[:10])
+        attempt.log(f"{len(train.dropped)} of {rows} rows have no answer left to learn and are skipped (lines {lines}).", "warning")
+    if train.unlike:
+        attempt.log(f"The chat template changes {train.unlike} of the first answers: look at the first row above.", "warning")
+
+
+def _pack(attempt: Attempt, rows: Any) -> Any:
+    """Several rows in one sequence of max_length, none cut; the collator keeps each row's attention to itself."""
+    from trl import pack_dataset
+
+    packed = pack_dataset(rows.shuffle(seed=attempt.config.seed), _max_length(attempt), "bfd")
+    attempt.log(f"{len(rows)} rows are packed into {len(packed)} sequences.")
+    return packed
+
+
+def sft_trainer(
+    attempt: Attempt, device: Device, model: Any, tokenizer: Any, examples: Examples, resumed: Checkpoint | None
+) -> Any:
+    """TRL's SFT trainer with our mixin, fed with finished tokens and labels."""
+    from trl import SFTConfig, SFTTrainer
+
+    from .trainer import Durable
+
+    class Trainer(Durable, SFTTrainer):
+        pass
+
+    arguments = trainer_arguments(
+        attempt, device, examples=len(examples.train), evaluates=examples.evaluation is not None, resuming=resumed is not None
+    )
+    packing = {"packing": True, "eval_packing": False} if attempt.config.packing else {}
+    trainer = Trainer(
+        model=model,
+        args=SFTConfig(**arguments, **packing, max_length=None, dataset_kwargs={"skip_prepare_dataset": True}),
+        train_dataset=examples.train,
+        eval_dataset=examples.evaluation,
+        processing_class=tokenizer,
+    )
+    trainer.attach(attempt, device.kind, resumed, lambda steps: _started(attempt, device, trainer, examples, resumed, steps))
+    return trainer
+
+
+def _started(attempt: Attempt, device: Device, trainer: Any, examples: Examples, resumed: Checkpoint | None, steps: int) -> None:
+    parameters = list(trainer.model.parameters())
+    attempt.events.emit(
+        "started",
+        resumed_from_step=resumed.step if resumed else 0,
+        total_steps=steps,
+        epochs=attempt.config.num_train_epochs,
+        trainable_parameters=sum(parameter.numel() for parameter in parameters if parameter.requires_grad),
+        parameters=sum(parameter.numel() for parameter in parameters),
+        device=device.name,
+        dtype="bfloat16" if trainer.args.bf16 else "float16" if trainer.args.fp16 else "float32",
+        packages=packages(),
+        train_rows=len(examples.train),
+        eval_rows=len(examples.evaluation) if examples.evaluation is not None else 0,
+    )
+
+
+def fit(attempt: Attempt, trainer: Any, tokenizer: Any, resumed: Checkpoint | None) -> dict[str, float]:
+    """Train to the end, evaluate once more, write output/. Cancelled when stopped; its checkpoint is on disk by then."""
+    attempt.stop.check()
+    trainer.train(resume_from_checkpoint=str(resumed.path) if resumed else None)
+    if trainer.cancelled:
+        raise Cancelled(trainer.state.global_step)
+    if trainer.eval_dataset is not None and trainer.last_evaluated_step != trainer.state.global_step:
+        trainer.evaluate()
+    trainer.tell_memory()
+    attempt.phase("saving")
+    values = trainer.last_values | trainer.last_evaluation
+    digest = write_output(attempt, trainer.model, tokenizer, values, trainer.state.global_step)
+    attempt.events.emit(
+        "finished", outcome="succeeded", step=trainer.state.global_step, output="output", sha256=digest, values=values
+    )
+    return values

@@ -1,0 +1,240 @@
+"""What our runs add to TRL's trainers, as one mixin: events, exact resume, atomic checkpoints, stopping, NaN guard.
+
+`class Trainer(Durable, SFTTrainer)` is a complete trainer; the mixin overrides only transformers' own extension points.
+It imports torch inside its methods, so that naming it costs nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import random
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from . import checkpoints
+from .attempt import Attempt
+from .checkpoints import Checkpoint
+from .failures import nan_loss
+from .measure import peak_memory
+from .rundir import write_atomic
+from .stopping import Cancelled
+
+MEMORY_EVERY = 5.0  # seconds between two memory events: a chart needs no more
+
+
+class EvaluationStopped(Exception):
+    """A stop was asked for in the middle of an evaluation."""
+
+
+class Durable:
+    """Mixin for a transformers trainer. Call `attach` before `train`."""
+
+    def attach(self, attempt: Attempt, device: str, resumed: Checkpoint | None, on_begin: Any) -> None:
+        """Bind the trainer to its attempt. `on_begin(total_steps)` is called once the schedule is known."""
+        from .callbacks import Follow
+
+        self.attempt, self.device_kind, self.resumed, self.on_begin = attempt, device, resumed, on_begin
+        self.cancelled = False
+        self.owes_evaluation = False
+        self.last_evaluation: dict[str, float] = {}
+        self.last_evaluated_step: int | None = None
+        self.last_values: dict[str, float] = {}
+        self.last_checkpoint = resumed.step if resumed else None
+        self._rows = 0
+        self._since = (0.0, 0, 0)  # clock, tokens and rows at the last point of the curve
+        self._memory_said = 0.0
+        self._eval_sums = [0.0, 0.0, 0.0]
+        self.add_callback(Follow(self))
+
+    # --- Following ------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """The schedule is known and the checkpoint's weights are loaded; put back what transformers doesn't."""
+        clock = 0.0
+        if self.resumed:
+            progress = self.resumed.progress()
+            clock = progress["seconds"]
+            self._restore(progress)
+        self.on_begin(self.state.max_steps)
+        self.attempt.phase("training")
+        self.attempt.clock.start(clock)
+        self._since = (clock, self._total_train_tokens, self._rows)
+        if self.owes_evaluation and self.eval_dataset is not None:
+            self.owes_evaluation = False
+            self.evaluate()
+
+    def after_step(self) -> None:
+        """Between two steps: honour a stop request, now and then tell the memory."""
+        self.state.log_history = []  # the events are the history; here it would grow with every step and checkpoint
+        if time.monotonic() - self._memory_said >= MEMORY_EVERY:
+            self.tell_memory()
+        if self.attempt.stop.requested():
+            self.stop_here()
+
+    def stop_here(self) -> None:
+        """End after this step with a checkpoint; an evaluation that is due now is left to whoever resumes."""
+        self.cancelled = True
+        self.owes_evaluation = self.owes_evaluation or self.control.should_evaluate
+        self.control.should_evaluate = False
+        self.control.should_save = self.control.should_training_stop = True
+
+    def tell_memory(self) -> None:
+        self._memory_said = time.monotonic()
+        self.attempt.events.emit("memory", peak_bytes=peak_memory(self.device_kind), device=self.device_kind)
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        super().log(logs, start_time)  # type: ignore[misc]  # adds TRL's own averages to logs
+        if "loss" in logs:
+            self._guard(logs)
+            self._tell_metrics(logs)
+
+    def _tell_metrics(self, logs: dict[str, float]) -> None:
+        clock, tokens, rows = self.attempt.clock.seconds, self._total_train_tokens, self._rows
+        seconds = max(clock - self._since[0], 1e-9)
+        values = {key: value for key, value in logs.items() if key != "epoch"}
+        values |= {
+            "num_tokens": tokens,
+            "tokens_per_second": (tokens - self._since[1]) / seconds,
+            "samples_per_second": (rows - self._since[2]) / seconds,
+        }
+        self._since, self.last_values = (clock, tokens, rows), values
+        self._metric("train", values, clock)
+
+    def _metric(self, split: str, values: dict[str, float], clock: float) -> None:
+        self.attempt.events.emit(
+            "metric", step=self.state.global_step, epoch=self.state.epoch or 0.0, split=split, values=values, elapsed_seconds=clock
+        )
+
+    def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Any:
+        self._rows += _rows(inputs)
+        return super().training_step(model, inputs, num_items_in_batch)  # type: ignore[misc]
+
+    # --- Guards ---------------------------------------------------------------------------------
+
+    def _guard(self, logs: dict[str, float]) -> None:
+        if not math.isfinite(logs["loss"]):
+            raise nan_loss(self.state.global_step, "loss", self.last_checkpoint)
+        # With fp16 an infinite gradient is ordinary: its loss scaling skips that step.
+        if not self.args.fp16 and not math.isfinite(logs.get("grad_norm", 0.0)):
+            raise nan_loss(self.state.global_step, "gradients", self.last_checkpoint)
+
+    def _guard_weights(self) -> None:
+        """Never keep a broken model: between two points of the curve the numbers may have gone."""
+        import torch
+
+        trained = (parameter for parameter in self.model.parameters() if parameter.requires_grad)
+        if not all(bool(torch.isfinite(parameter).all()) for parameter in trained):
+            raise nan_loss(self.state.global_step, "weights", self.last_checkpoint)
+
+    # --- Evaluating -----------------------------------------------------------------------------
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        """Evaluate without touching the training: neither its random numbers nor its clock."""
+        self._eval_sums = [0.0, 0.0, 0.0]
+        started = time.monotonic()
+        with self.attempt.during("evaluating"), frozen_random():
+            try:
+                metrics = super().evaluate(*args, **kwargs)  # type: ignore[misc]
+            except EvaluationStopped:
+                return self._abandon_evaluation()
+        loss, accuracy, tokens = self._eval_sums
+        values = {"eval_loss": loss / max(tokens, 1.0), "eval_mean_token_accuracy": accuracy / max(tokens, 1.0)}
+        values["eval_perplexity"] = math.exp(min(values["eval_loss"], 700.0)) if math.isfinite(values["eval_loss"]) else math.nan
+        values["eval_seconds"] = time.monotonic() - started
+        self.last_evaluation, self.last_evaluated_step = values, self.state.global_step
+        self._metric("eval", values, self.attempt.clock.seconds)
+        return {**metrics, **values}
+
+    def _abandon_evaluation(self) -> dict[str, float]:
+        self._metrics["eval"].clear()
+        fresh = self.state.global_step == (self.resumed.step if self.resumed else 0)
+        if fresh:  # nothing was trained in this attempt, so there is nothing new to keep
+            raise Cancelled(self.state.global_step)
+        self.owes_evaluation = True
+        self.stop_here()
+        return {}
+
+    def prediction_step(self, model: Any, inputs: dict[str, Any], prediction_loss_only: bool, ignore_keys: Any = None) -> Any:
+        """Sum losses by token: the mean over batches would depend on which rows share one."""
+        if self.attempt.stop.requested():
+            raise EvaluationStopped
+        result = super().prediction_step(model, inputs, prediction_loss_only, ignore_keys)  # type: ignore[misc]
+        tokens = float((inputs["labels"][:, 1:] != -100).sum())
+        accuracy = self._metrics["eval"]["mean_token_accuracy"][-1]
+        for index, value in enumerate((float(result[0]) * tokens, accuracy * tokens, tokens)):
+            self._eval_sums[index] += value
+        return result
+
+    # --- Keeping --------------------------------------------------------------------------------
+
+    def _get_output_dir(self, trial: Any = None) -> str:
+        return str(getattr(self, "_staging", None) or super()._get_output_dir(trial))  # type: ignore[misc]
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        """Write transformers' files beside, seal them, then let them appear as one."""
+        self._guard_weights()
+        step, root = self.state.global_step, self.attempt.dir.checkpoints
+        with self.attempt.during("saving"):
+            self._staging = checkpoints.stage(root, step)
+            super()._save_checkpoint(model, trial)  # type: ignore[misc]
+            written = self._staging / f"{checkpoints.PREFIX}{step}"
+            write_atomic(written / checkpoints.PROGRESS, json.dumps(self._progress()))
+            kept = checkpoints.commit(written, root, step)
+            self._staging.rmdir()
+            self._staging = None
+            checkpoints.keep_newest(root, self.attempt.config.save_total_limit)
+        self.last_checkpoint = step
+        path = kept.path.relative_to(self.attempt.dir.path).as_posix()
+        values = self.last_values | (self.last_evaluation if self.last_evaluated_step == step else {})
+        self.attempt.events.emit("checkpoint", step=step, path=path, bytes=kept.bytes, values=values)
+
+    def create_model_card(self, *args: Any, **kwargs: Any) -> None:
+        """The platform writes the model's card; a checkpoint needs none."""
+
+    def _progress(self) -> dict[str, Any]:
+        return {
+            "seconds": self.attempt.clock.seconds,
+            "tokens": self._total_train_tokens,
+            "rows": self._rows,
+            "unlogged_loss": self._tr_loss.item(),
+            "logged_loss": self._total_loss_scalar,
+            "last_logged_step": self._globalstep_last_logged,
+            "averages": {key: list(values) for key, values in self._metrics["train"].items()},
+            "owes_evaluation": self.owes_evaluation,
+        }
+
+    def _restore(self, progress: dict[str, Any]) -> None:
+        """Continue counts and half-collected averages, so that the next point of the curve is the same as uninterrupted."""
+        self._total_train_tokens, self._rows = progress["tokens"], progress["rows"]
+        self._tr_loss.fill_(progress["unlogged_loss"])
+        self._total_loss_scalar = progress["logged_loss"]
+        self._globalstep_last_logged = progress["last_logged_step"]
+        self._metrics["train"].update(progress["averages"])
+        self.owes_evaluation = progress["owes_evaluation"]
+
+
+def _rows(inputs: dict[str, Any]) -> int:
+    if "cu_seq_lens_q" in inputs:
+        return int(inputs["cu_seq_lens_q"].numel()) - 1
+    return int(inputs["input_ids"].shape[0])
+
+
+@contextlib.contextmanager
+def frozen_random() -> Iterator[None]:
+    """Put every random generator back afterwards: whether a run evaluates must not change what it learns."""
+    import numpy as np
+    import torch
+
+    python, numpy, cpu = random.getstate(), np.random.get_state(), torch.random.get_rng_state()
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else None
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)
+        torch.random.set_rng_state(cpu)
+        if cuda is not None:
+            torch.cuda.set_rng_state_all(cuda)

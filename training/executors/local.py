@@ -1,0 +1,51 @@
+"""Engines on this machine: own sessions, found again by pid, start time and boot id in the run directory."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from training.devices import list_devices
+from training.engine import launch, process
+from training.engine.rundir import RunDir, write_atomic
+from training.executors import Capabilities, Hardware, fork_server
+from training.executors.environment import engine_environment
+
+# Written just before the engine is started, so that a worker which comes later knows that one may be starting.
+SUBMITTED = "submitted"
+
+
+class Local:
+    """The executor for this machine's own devices."""
+
+    def capabilities(self) -> Capabilities:
+        devices = list_devices()
+        hardware = [Hardware(device.id, device.name, device.kind, device.memory_bytes) for device in devices]
+        return Capabilities("This machine", "Runs on the devices of the machine its training worker is on.", True, "", hardware)
+
+    def submit(self, run_dir: Path) -> None:
+        write_atomic(run_dir / SUBMITTED, "")
+        launch.start(run_dir, fork_server.ready_socket(), engine_environment(), inherit=False)
+
+    def is_submitted(self, run_dir: Path) -> bool:
+        return (run_dir / SUBMITTED).exists()
+
+    def is_alive(self, run_dir: Path) -> bool:
+        return process.is_alive(_read(RunDir(run_dir).process_file))
+
+    def ask_to_stop(self, run_dir: Path) -> None:
+        RunDir(run_dir).cancel_file.touch()
+
+    def stop(self, run_dir: Path, *, force: bool = False) -> None:
+        process.terminate(_read(RunDir(run_dir).process_file), force=force)
+
+    def exit_cause(self, run_dir: Path) -> dict[str, int]:
+        return _read(RunDir(run_dir).exit_file) or {}
+
+
+def _read(file: Path) -> dict[str, Any] | None:
+    try:
+        return json.loads(file.read_text())
+    except (FileNotFoundError, ValueError):
+        return None

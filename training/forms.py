@@ -1,0 +1,107 @@
+"""The form of a new job. Its hyper-parameters are generated from the engine's spec; every rule is the verb's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.urls import reverse_lazy
+
+from accounts.models import User
+from datasets_app.models import Dataset
+from models_app.models import LanguageModel
+from training.engine.spec import METHODS
+from training.spec_fields import GROUP_LABELS, describe_fields, form_field, form_value, method_label
+
+# Groups that mean nothing to a method.
+HIDDEN_GROUPS = {"sft": {"adapter"}}
+
+# When the method changes, htmx fetches the options that fit it, with what was typed.
+OPTIONS_FOLLOW = {
+    "hx-get": reverse_lazy("job-new"),
+    "hx-target": "#options",
+    "hx-include": "closest form",
+    "hx-params": "not csrfmiddlewaretoken",
+}
+
+
+class ModelChoice(forms.ModelChoiceField):
+    def label_from_instance(self, obj: LanguageModel) -> str:
+        return f"{obj}" if not obj.repo_id else f"{obj} ({obj.repo_id})"
+
+
+class DatasetChoice(forms.ModelChoiceField):
+    def label_from_instance(self, obj: Dataset) -> str:
+        return f"{obj} · {obj.rows:,} rows" if obj.rows is not None else str(obj)
+
+
+class JobForm(forms.Form):
+    """Name, model, dataset, method, and the method's options: left empty, an option takes its recommended value."""
+
+    name = forms.CharField(
+        max_length=200,
+        required=False,
+        help_text="Versions of the tuned model carry this name and count up. Left empty, it is named after model and dataset.",
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
+    model_id = ModelChoice(
+        queryset=LanguageModel.objects.none(),
+        label="Base model",
+        empty_label="Choose a model",
+        error_messages={"required": "Choose a model."},
+    )
+    dataset_id = DatasetChoice(
+        queryset=Dataset.objects.none(),
+        label="Dataset",
+        empty_label="Choose a dataset",
+        error_messages={"required": "Choose a dataset."},
+    )
+    method = forms.ChoiceField(choices=[(name, method_label(name)) for name in METHODS])
+
+    def __init__(self, data: Any = None, *, owner: User, method: str, initial: dict[str, Any] | None = None):
+        super().__init__(data, initial={"method": method, **(initial or {})})
+        self.fields["model_id"].queryset = usable_models(owner)  # type: ignore[attr-defined]
+        self.fields["dataset_id"].queryset = usable_datasets(owner)  # type: ignore[attr-defined]
+        self.fields["method"].help_text = METHODS[method]
+        self.fields["method"].widget.attrs |= OPTIONS_FOLLOW
+        self.options = [item for item in describe_fields(method) if item["group"] not in HIDDEN_GROUPS.get(method, ())]
+        for item in self.options:
+            self.fields[item["name"]] = form_field(item)
+
+    def simple(self) -> list[forms.BoundField]:
+        """The options most people look at."""
+        return [self[item["name"]] for item in self.options if not item["advanced"]]
+
+    def advanced(self) -> list[tuple[str, list[forms.BoundField]]]:
+        """The others, by group."""
+        groups: dict[str, list[forms.BoundField]] = {}
+        for item in self.options:
+            if item["advanced"]:
+                groups.setdefault(GROUP_LABELS.get(item["group"], item["group"]), []).append(self[item["name"]])
+        return list(groups.items())
+
+    def advanced_is_open(self) -> bool:
+        """Shown unfolded when something in it was changed or is wrong."""
+        return any(field.value() or field.errors for _, fields in self.advanced() for field in fields)
+
+    def config(self) -> dict[str, Any]:
+        """What was filled in, as create_job wants it."""
+        filled = {item["name"]: (item, self.cleaned_data.get(item["name"], "").strip()) for item in self.options}
+        return {name: form_value(item, text) for name, (item, text) in filled.items() if text}
+
+    def job_values(self) -> dict[str, Any]:
+        """Arguments for create_job."""
+        model, dataset = self.cleaned_data["model_id"], self.cleaned_data["dataset_id"]
+        name = self.cleaned_data["name"] or f"{model.name} on {dataset.name}"[:200]
+        ids = {"model_id": model.pk, "dataset_id": dataset.pk}
+        return {"name": name, **ids, "method": self.cleaned_data["method"], "config": self.config()}
+
+
+def usable_models(owner: User) -> Any:
+    """Whole models that are on this machine."""
+    return LanguageModel.objects.for_user(owner).filter(status=LanguageModel.Status.READY, adapter=False)
+
+
+def usable_datasets(owner: User) -> Any:
+    """Datasets that passed their check."""
+    return Dataset.objects.for_user(owner).filter(status=Dataset.Status.READY)

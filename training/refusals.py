@@ -1,0 +1,69 @@
+"""What a job needs before it may be created or started. One place, so that page, API and start agree."""
+
+from __future__ import annotations
+
+from datasets_app.models import Dataset
+from finetune.core.errors import Invalid, invalid_field
+from models_app.models import LanguageModel
+from training.engine.spec import METHOD_KINDS, METHODS
+from training.executors import EXECUTORS
+from training.spec_fields import method_label
+
+MINIMUM_ROWS = 2
+KIND_WORDS = {"sft": "conversations", "text": "plain text", "preference": "preference pairs", "unpaired": "rated answers"}
+
+
+def refuse_unknown_choice(*, method: str, executor: str) -> None:
+    """Invalid when the method or the executor does not exist."""
+    if method not in METHODS:
+        raise invalid_field("method", f"Unknown method {method!r}. Choose one of: {', '.join(METHODS)}.")
+    if executor not in EXECUTORS:
+        raise invalid_field("executor", f"Unknown executor {executor!r}. Choose one of: {', '.join(EXECUTORS)}.")
+
+
+def refuse_unusable(*, method: str, model: LanguageModel, dataset: Dataset, train_split: str, eval_split: str) -> None:
+    """Invalid, naming every field at fault, when this model can't learn from this dataset with this method."""
+    found = {
+        "model_id": _model(model),
+        "dataset_id": _dataset(dataset, method),
+        "train_split": _split(dataset, train_split, "train_split"),
+        "eval_split": _eval_split(dataset, train_split, eval_split),
+    }
+    fields = {field: [message] for field, message in found.items() if message}
+    if fields:
+        raise Invalid(next(iter(fields.values()))[0], fields=fields)
+
+
+def _model(model: LanguageModel) -> str:
+    if model.status != LanguageModel.Status.READY:
+        return f"The model “{model}” is not ready yet (it is {model.status}). Wait until it is, or choose another one."
+    if model.adapter:
+        return f"“{model}” is an adapter, not a whole model. Choose its base model, “{model.base_model}”."
+    return ""
+
+
+def _dataset(dataset: Dataset, method: str) -> str:
+    if dataset.status != Dataset.Status.READY:
+        return (
+            f"The dataset “{dataset}” is not ready (it is {dataset.status}). Open it to see what is wrong, or wait for its check."
+        )
+    if dataset.kind not in METHOD_KINDS[method]:
+        needed = " or ".join(KIND_WORDS[kind] for kind in METHOD_KINDS[method])
+        return f"{method_label(method)} learns from {needed}; “{dataset}” holds {KIND_WORDS.get(dataset.kind, dataset.kind)}."
+    if (dataset.rows or 0) < MINIMUM_ROWS:
+        return f"“{dataset}” has {dataset.rows or 0} usable row(s). A dataset needs at least 2 rows, one to learn from and one to check."
+    return ""
+
+
+def _split(dataset: Dataset, split: str, field: str) -> str:
+    if dataset.status != Dataset.Status.READY or split in dataset.splits:
+        return ""
+    return f"“{dataset}” has no split {split!r}. It has: {', '.join(dataset.splits) or 'none'}."
+
+
+def _eval_split(dataset: Dataset, train_split: str, eval_split: str) -> str:
+    if not eval_split:
+        return ""
+    if eval_split == train_split:
+        return "Evaluating on the rows that are learned says nothing. Leave it empty to hold some rows out."
+    return _split(dataset, eval_split, "eval_split")

@@ -1,0 +1,23 @@
+"""The same run without the platform."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+
+from training.engine.rundir import RunDir
+from training.engine.spec import to_dict
+from training.models import TrainingJob
+from training.run_files import build_spec, newest_checkpoints
+
+
+def describe_run(*, job: TrainingJob) -> dict[str, Any]:
+    """{command, spec}: save `spec` as spec.json in the directory that the command names, and run it from the project's root.
+
+    The spec is the current attempt's; for a job that has not run yet, what its first attempt will be told.
+    """
+    directory = f"runs/job-{job.pk}"
+    stored = RunDir(job.run_dir).spec_file
+    resume = newest_checkpoints(job) if stored.exists() else None
+    spec = to_dict(build_spec(job, attempt=max(job.attempt, 1), resume_from=resume, train=str(job.dataset.rows_file)))
+    return {"command": shlex.join(["python", "-m", "training.engine", "run", directory]), "spec": spec}

@@ -1,0 +1,61 @@
+"""Changes to a draft."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from datasets_app.models import Dataset
+from finetune.core.errors import Conflict
+from models_app.models import LanguageModel
+from training.engine.spec import defaults_for
+from training.models import TrainingJob
+from training.refusals import refuse_unknown_choice, refuse_unusable
+from training.services.create_job import checked_name, default_split, find_owned
+from training.spec_fields import checked_config
+
+
+def update_job(*, job: TrainingJob, **changes: Any) -> TrainingJob:
+    """Change `name`, `model_id`, `dataset_id`, `method`, `executor`, `train_split`, `eval_split` or parts of `config`.
+
+    Conflict once the job has been started: it keeps what it was started with. Refuses what create_job refuses.
+    """
+    if job.status != TrainingJob.Status.DRAFT:
+        raise Conflict("This job has been started and can't be changed. Clone it and change the copy.", code="not_a_draft")
+    values = _new_values(job, changes)
+    if values and not TrainingJob.objects.filter(pk=job.pk, status=TrainingJob.Status.DRAFT).update(**values):
+        raise Conflict("This job was started a moment ago and can't be changed any more.", code="not_a_draft")
+    job.refresh_from_db()
+    return job
+
+
+def _new_values(job: TrainingJob, changes: dict[str, Any]) -> dict[str, Any]:
+    values: dict[str, Any] = {"name": checked_name(changes["name"])} if "name" in changes else {}
+    if not set(changes) - {"name"}:
+        return values
+    values["method"] = changes.get("method", job.method)
+    values["executor"] = changes.get("executor", job.executor)
+    refuse_unknown_choice(method=values["method"], executor=values["executor"])
+    values |= _new_inputs(job, changes)
+    parts = {key: values[key] for key in ("method", "model", "dataset", "train_split", "eval_split")}
+    refuse_unusable(**parts)
+    values["config"] = checked_config(values["method"], _carried(job, values["method"]) | changes.get("config", {}))
+    return values
+
+
+def _new_inputs(job: TrainingJob, changes: dict[str, Any]) -> dict[str, Any]:
+    model_id, dataset_id = changes.get("model_id", job.model_id), changes.get("dataset_id", job.dataset_id)
+    dataset = find_owned(Dataset.objects.all(), job.owner, dataset_id, "dataset_id", "dataset")
+    return {
+        "model": find_owned(LanguageModel.objects.all(), job.owner, model_id, "model_id", "model"),
+        "dataset": dataset,
+        "train_split": changes.get("train_split", job.train_split) or default_split(dataset),
+        "eval_split": changes.get("eval_split", job.eval_split),
+    }
+
+
+def _carried(job: TrainingJob, method: str) -> dict[str, Any]:
+    """The config so far. With another method, what was only the old method's default gives way to the new one's."""
+    if method == job.method:
+        return job.config
+    old = defaults_for(job.method)
+    return {key: value for key, value in job.config.items() if key not in old or value != old[key]}

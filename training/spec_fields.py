@@ -1,0 +1,113 @@
+"""The hyper-parameters of training.engine.spec.Config as every surface needs them: checked values, form fields,
+an OpenAPI schema, and the catalogue of GET /api/training/methods. Bounds and words live in the spec only.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from django import forms
+
+from finetune.core.errors import Invalid
+from training.engine import spec
+
+METHOD_LABELS = {"lora": "LoRA", "sft": "Full fine-tuning"}
+GROUP_LABELS = {
+    "schedule": "Schedule and optimizer",
+    "adapter": "Adapter",
+    "data": "Data",
+    "memory": "Precision and memory",
+    "watching": "Logging, evaluation, checkpoints",
+}
+_OPENAPI_TYPES = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array"}
+
+
+def checked_config(method: str, values: dict[str, Any]) -> dict[str, Any]:
+    """The full config from the given values and the method's defaults; Invalid names each wrong field."""
+    try:
+        return spec.check_config(method, values)
+    except spec.SpecError as error:
+        name, messages = next(iter(error.fields.items()))
+        raise Invalid(f"{name}: {messages[0]}", fields=error.fields) from error
+
+
+def method_label(method: str) -> str:
+    """The method as people call it."""
+    return METHOD_LABELS.get(method, method)
+
+
+def describe_fields(method: str) -> list[dict[str, Any]]:
+    """Every option of a method: {name, type, nullable, default, min, above, max, choices, help, group, advanced}."""
+    defaults = spec.defaults_for(method)
+    return [_describe(item, defaults[item.name]) for item in spec.config_fields()]
+
+
+def _describe(item: dataclasses.Field, default: Any) -> dict[str, Any]:
+    kind, nullable = spec.field_type(item)
+    rules = {key: item.metadata[key] for key in ("help", "group", "min", "above", "max", "advanced")}
+    choices = list(item.metadata["choices"])
+    return {"name": item.name, "type": _OPENAPI_TYPES[kind], "nullable": nullable, "default": default, "choices": choices, **rules}
+
+
+def openapi_schema() -> dict[str, Any]:
+    """The schema of a job's `config` object."""
+    return {
+        "type": "object",
+        "description": "Hyper-parameters; what is left out takes the method's default.",
+        "properties": {item["name"]: _property(item) for item in describe_fields("lora")},
+        "additionalProperties": False,
+    }
+
+
+def _property(item: dict[str, Any]) -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": [item["type"], "null"] if item["nullable"] else item["type"], "description": item["help"]}
+    bounds = {"minimum": item["min"], "exclusiveMinimum": item["above"], "maximum": item["max"]}
+    schema |= {key: value for key, value in bounds.items() if value is not None}
+    if item["choices"]:
+        schema["enum"] = item["choices"]
+    if item["type"] == "array":
+        schema["items"] = {"type": "string"}
+    return schema
+
+
+def form_field(item: dict[str, Any]) -> forms.Field:
+    """One option as a form field. Left empty it means the recommended value, which is shown in grey. Values are checked
+    by the verb, so that the page and the API can't disagree; the browser's own hints come from the same bounds."""
+    help_text, label, shown = item["help"], item["name"], _shown(item["default"])
+    if item["type"] == "boolean":
+        choices = [("", f"Recommended ({shown})"), ("true", "yes"), ("false", "no")]
+        return forms.ChoiceField(required=False, label=label, help_text=help_text, choices=choices)
+    if item["choices"]:
+        choices = [("", f"Recommended ({shown})"), *((choice, choice) for choice in item["choices"])]
+        return forms.ChoiceField(required=False, label=label, help_text=help_text, choices=choices)
+    attributes = {"placeholder": shown, "autocomplete": "off", "spellcheck": "false"}
+    if item["type"] in {"integer", "number"}:
+        attributes["inputmode"] = "numeric" if item["type"] == "integer" else "decimal"
+    return forms.CharField(required=False, label=label, help_text=help_text, widget=forms.TextInput(attrs=attributes))
+
+
+def form_value(item: dict[str, Any], text: str) -> Any:
+    """What was typed into the form, as the verb expects it: words as a list, yes/no as bool, numbers still as text."""
+    if item["type"] == "boolean":
+        return text == "true"
+    if item["type"] == "array":
+        return [word.strip() for word in text.replace(",", " ").split() if word.strip()]
+    return text
+
+
+def form_text(value: Any) -> str:
+    """A stored value as text for the form."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return " ".join(value) if isinstance(value, list) else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _shown(default: Any) -> str:
+    if default is None:
+        return "chosen at the start"
+    if isinstance(default, bool):
+        return "yes" if default else "no"
+    return form_text(default)

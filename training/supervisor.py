@@ -1,0 +1,198 @@
+"""Follow one attempt from start to end: read the engine's events into rows, pass on a cancel, notice how it ended.
+
+It holds nothing that is not in the database or in the run directory, so it may be killed at any line: the next worker adopts
+the job, reads on from the saved offset, and the engine never notices. It stops at once when its lease is lost.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.db import InterfaceError, OperationalError, connection
+
+from training import executors, failures
+from training.engine.launch import LaunchError
+from training.engine.rundir import RunDir, read_events
+from training.executors import Executor
+from training.lease import Lease, LeaseLost
+from training.models import TrainingJob
+from training.run_files import prepare_run
+from training.services.finish_job import Outcome, finish_job
+from training.services.record_events import record_events
+
+logger = logging.getLogger(__name__)
+Status = TrainingJob.Status
+
+POLL_SECONDS = 0.2  # how late an event may be
+ALIVE_SECONDS = 1.0  # how late an engine's death may be noticed
+START_SECONDS = 30.0  # how long a submitted engine may take to say who it is
+TERMINATE_SECONDS = 30.0  # a graceful stop that takes longer is asked again with a signal …
+KILL_SECONDS = 120.0  # … and one that takes this long is not waited for
+ENDS = ("finished", "failed")
+
+
+def follow(job: TrainingJob, lease: Lease, *, stop: threading.Event) -> None:
+    """Follow the leased attempt until it has ended, the lease is lost, or `stop` is set (then the engine runs on)."""
+    try:
+        _Follower(job, lease, executors.load(job.executor), stop).run()
+    except LeaseLost:
+        logger.warning("Job %s, attempt %s: another worker follows it now.", lease.job_id, lease.attempt)
+
+
+@dataclass
+class _Follower:
+    job: TrainingJob
+    lease: Lease
+    executor: Executor
+    stop: threading.Event
+    since: float = field(default_factory=time.monotonic)
+    renewed: float = 0.0
+    checked: float = 0.0
+    cancel_asked: float | None = None
+    signalled: float = 0.0
+
+    @property
+    def run_dir(self) -> Path:
+        return self.job.run_dir
+
+    def run(self) -> None:
+        if not self._ensure_submitted():
+            return
+        while not self.stop.is_set():
+            try:
+                if self._turn():
+                    return
+            except (OperationalError, InterfaceError) as error:  # the database restarts: the engine goes on, and so do we
+                logger.warning("Job %s: the database does not answer: %s", self.lease.job_id, error)
+                connection.close()
+                self.stop.wait(1.0)
+            self.stop.wait(POLL_SECONDS)
+        self.lease.release()
+
+    def _ensure_submitted(self) -> bool:
+        """Prepare and start the engine unless an earlier holder of this attempt did; False when that failed for good."""
+        if self.executor.is_submitted(self.run_dir):
+            return True
+        try:
+            prepare_run(self.job)
+            self.executor.submit(self.run_dir)
+        except (OSError, ValueError, LaunchError) as error:
+            logger.exception("Job %s could not be started.", self.job.pk)
+            self._finish(Outcome.FAILED, error=failures.not_started(RunDir(self.run_dir), error))
+            return False
+        return True
+
+    def _turn(self) -> bool:
+        """One look at everything; True when the job has come to an end."""
+        dead = self._is_dead()  # asked before reading: what a dead engine wrote is read completely
+        end = self._read(to_the_end=dead)
+        if end is not None:
+            return self._settle(end)
+        if dead:
+            return self._lost()
+        self._hold()
+        return False
+
+    # --- Events ----------------------------------------------------------------------------------
+
+    def _read(self, *, to_the_end: bool) -> dict[str, Any] | None:
+        """Record what is new: one batch while the engine lives (it may write faster than we do, and a cancel must not wait
+        for that), everything once it is dead. The event that ends the run is returned instead: finish_job records it
+        with the move, so that a crash in between finds it again."""
+        while True:
+            batch, offset, end = self._next_batch()
+            if batch:
+                record_events(lease=self.lease, events=batch, offset=offset)
+                self.job.events_offset, self.renewed = offset, time.monotonic()
+            if end is not None or not batch or not to_the_end:
+                return end
+
+    def _next_batch(self) -> tuple[list[dict[str, Any]], int, dict[str, Any] | None]:
+        batch: list[dict[str, Any]] = []
+        offset = self.job.events_offset
+        events_file = RunDir(self.run_dir).events_file
+        try:
+            for event, after in read_events(events_file, offset):
+                if event.get("kind") in ENDS:
+                    return batch, offset, event
+                batch.append(event)
+                offset = after
+        except (ValueError, AttributeError):  # a line torn by a full disk, or no object: say so and read on behind it
+            if not batch:
+                batch.append({"kind": "warning", "level": "warning", "text": "An unreadable line of the run's events was skipped."})
+                offset = _behind_line(events_file, offset)
+        return batch, offset, None
+
+    # --- Holding on ------------------------------------------------------------------------------
+
+    def _hold(self) -> None:
+        """Renew the lease in time, and see whether somebody wants the job to stop."""
+        now = time.monotonic()
+        if now - self.renewed > settings.JOB_LEASE_SECONDS / 4:
+            self._check_lease(self.lease.renew())
+            self.renewed = now
+        status = self.lease.rows.values_list("status", flat=True).first()
+        self._check_lease(status is not None)
+        if status == Status.CANCELLING:
+            self._pass_on_cancel(now)
+
+    def _check_lease(self, held: bool) -> None:
+        if not held:
+            raise LeaseLost(f"job {self.lease.job_id}, attempt {self.lease.attempt}")
+
+    def _pass_on_cancel(self, now: float) -> None:
+        if self.cancel_asked is None:
+            self.cancel_asked = now
+            self.executor.ask_to_stop(self.run_dir)
+            if not self.lease.rows.filter(progress__has_key="step").exists():
+                # Nothing is learned yet, so there is nothing to save: don't wait for the imports.
+                self.executor.stop(self.run_dir)
+            return
+        waited = now - self.cancel_asked
+        if waited > TERMINATE_SECONDS and now - self.signalled > TERMINATE_SECONDS:
+            self.signalled = now
+            self.executor.stop(self.run_dir, force=waited > KILL_SECONDS)
+
+    def _is_dead(self) -> bool:
+        now = time.monotonic()
+        if now - self.checked < ALIVE_SECONDS:
+            return False
+        self.checked = now
+        if self.executor.is_alive(self.run_dir):
+            return False
+        started = RunDir(self.run_dir).process_file.exists() or bool(self.executor.exit_cause(self.run_dir))
+        return started or now - self.since > START_SECONDS
+
+    # --- Ends ------------------------------------------------------------------------------------
+
+    def _settle(self, end: dict[str, Any]) -> bool:
+        if end["kind"] == "failed":
+            return self._finish(Outcome.FAILED, event=end, error=failures.from_event(RunDir(self.run_dir), end))
+        outcome = Outcome.SUCCEEDED if end.get("outcome") == "succeeded" else Outcome.CANCELLED
+        return self._finish(outcome, event=end)
+
+    def _lost(self) -> bool:
+        """The engine is gone without a last word."""
+        run = RunDir(self.run_dir)
+        self.executor.ask_to_stop(self.run_dir)  # should it be a slow starter after all, it ends itself
+        cause = self.executor.exit_cause(self.run_dir)
+        if cause.get("code"):
+            return self._finish(Outcome.FAILED, error=failures.unexplained_exit(run, cause["code"]))
+        return self._finish(Outcome.LOST, error=failures.lost(run, cause, self.job.restarts + 1))
+
+    def _finish(self, outcome: Outcome, *, event: dict[str, Any] | None = None, error: dict[str, Any] | None = None) -> bool:
+        finish_job(job=self.job, lease=self.lease, outcome=outcome, event=event, error=error)
+        return True
+
+
+def _behind_line(file: Path, offset: int) -> int:
+    with open(file, "rb") as events:
+        events.seek(offset)
+        events.readline()
+        return events.tell()

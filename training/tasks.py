@@ -1,0 +1,7 @@
+"""Background halves, so that Celery finds them."""
+
+from training.services.create_sample import make_sample
+from training.services.reconcile_jobs import reconcile
+from training.services.start_job import run_job
+
+__all__ = ["make_sample", "reconcile", "run_job"]
