@@ -25,7 +25,8 @@ class CredentialAdmin(admin.ModelAdmin):
     list_display = ["owner", "kind", "last4", "valid", "checked_at"]
     list_filter = ["kind", "valid"]
     search_fields = ["owner__username", "owner__email"]
-    fields = readonly_fields = ["owner", "kind", "last4", "valid", "info", "checked_at"]
+    fields = ("owner", "kind", "last4", "valid", "info", "checked_at")
+    readonly_fields = fields
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

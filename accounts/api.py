@@ -15,6 +15,7 @@ from rest_framework.views import APIView
 
 from accounts import serializers
 from accounts.models import Credential, User
+from accounts.person import person
 from accounts.services.change_password import change_password
 from accounts.services.forget_hf_token import forget_hf_token
 from accounts.services.issue_tokens import issue_tokens
@@ -104,7 +105,7 @@ class MeView(APIView):
         return self._update(request, partial=True)
 
     def _update(self, request: Request, *, partial: bool) -> Response:
-        user = update_profile(user=request.user, **parsed(serializers.ProfileSerializer, request, partial=partial))
+        user = update_profile(user=person(request), **parsed(serializers.ProfileSerializer, request, partial=partial))
         return Response(serializers.UserSerializer(user).data)
 
 
@@ -114,7 +115,7 @@ class ChangePasswordView(APIView):
     @extend_schema(request=serializers.ChangePasswordSerializer, responses={204: NOTHING}, operation_id="auth_change_password")
     def post(self, request: Request) -> Response:
         """Set a new password. Other sessions and every token end; a browser session that asks goes on."""
-        user = change_password(user=request.user, **parsed(serializers.ChangePasswordSerializer, request))
+        user = change_password(user=person(request), **parsed(serializers.ChangePasswordSerializer, request))
         if request.auth is None:  # signed in by session, not by token
             update_session_auth_hash(request._request, user)
         return Response(status=status.HTTP_204_NO_CONTENT)
@@ -130,17 +131,17 @@ class ChangePasswordView(APIView):
 class HfTokenView(APIView):
     def get(self, request: Request) -> Response:
         """What is known about the stored token, never the token."""
-        credential = request.user.credentials.filter(kind=Credential.Kind.HUGGING_FACE).first()
+        credential = person(request).credentials.filter(kind=Credential.Kind.HUGGING_FACE).first()
         return Response(serializers.CredentialSerializer().to_representation(credential))
 
     def post(self, request: Request) -> Response:
         """Ask the Hub whose token this is, then store it encrypted."""
-        credential = save_hf_token(user=request.user, **parsed(serializers.TokenSerializer, request))
+        credential = save_hf_token(user=person(request), **parsed(serializers.TokenSerializer, request))
         return Response(serializers.CredentialSerializer(credential).data)
 
     def delete(self, request: Request) -> Response:
         """Forget the token."""
-        forget_hf_token(user=request.user)
+        forget_hf_token(user=person(request))
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -148,7 +149,7 @@ class HfTokenValidateView(APIView):
     @extend_schema(request=None, responses=serializers.CredentialSerializer, operation_id="auth_hf_token_validate")
     def post(self, request: Request) -> Response:
         """Ask the Hub again whether the stored token is good."""
-        return Response(serializers.CredentialSerializer(validate_hf_token(user=request.user)).data)
+        return Response(serializers.CredentialSerializer(validate_hf_token(user=person(request))).data)
 
 
 def _signed_in(user: User) -> dict[str, Any]:

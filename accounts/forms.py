@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django import forms
 
 
-def _password(label: str, autocomplete: str, **options: str) -> forms.CharField:
+def _password(label: str, autocomplete: str, **options: Any) -> forms.CharField:
     widget = forms.PasswordInput(attrs={"autocomplete": autocomplete})
     return forms.CharField(label=label, max_length=1024, strip=False, widget=widget, **options)
 
 
-def _text(label: str, autocomplete: str, *, max_length: int, required: bool = True, **options: str) -> forms.CharField:
+def _text(label: str, autocomplete: str, *, max_length: int, required: bool = True, **options: Any) -> forms.CharField:
     widget = forms.TextInput(attrs={"autocomplete": autocomplete, "autocapitalize": "none", "spellcheck": "false"})
     return forms.CharField(label=label, max_length=max_length, required=required, widget=widget, **options)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from django.contrib.auth.models import AbstractUser, UserManager
 from django.core.validators import RegexValidator
 from django.db import models
@@ -20,7 +22,7 @@ class User(AbstractUser):
     # The person who set this installation up. A constraint, not a check, so that two first visitors can't both be it.
     is_owner = models.BooleanField(default=False, editable=False)
 
-    objects = UserManager()
+    objects: ClassVar[UserManager] = UserManager()
 
     class Meta(AbstractUser.Meta):
         constraints = [

@@ -18,6 +18,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from accounts.forms import PasswordForm, ProfileForm, RegisterForm, SignInForm, TokenForm
 from accounts.models import Credential, User
+from accounts.person import person
 from accounts.services.change_password import change_password
 from accounts.services.forget_hf_token import forget_hf_token
 from accounts.services.register_user import register_user
@@ -94,7 +95,7 @@ def settings(request: HttpRequest) -> HttpResponse:
 @require_POST
 def profile(request: HttpRequest) -> HttpResponse:
     form = ProfileForm(request.POST)
-    if form.is_valid() and _done(form, update_profile, user=request.user, **form.cleaned_data):
+    if form.is_valid() and _done(form, update_profile, user=person(request), **form.cleaned_data):
         return _saved(request, "Your profile is saved.")
     return _settings(request, status=422, profile_form=form)
 
@@ -106,8 +107,8 @@ def password(request: HttpRequest) -> HttpResponse:
     if wait := seconds_to_wait(request, LoginThrottle):
         form.add_error(None, _wait_text(wait))
         return _settings(request, status=429, password_form=form)
-    if form.is_valid() and _done(form, change_password, user=request.user, **form.cleaned_data):
-        update_session_auth_hash(request, request.user)  # type: ignore[arg-type]
+    if form.is_valid() and _done(form, change_password, user=person(request), **form.cleaned_data):
+        update_session_auth_hash(request, person(request))
         return _saved(request, "Your password is changed. Every other session has ended.")
     return _settings(request, status=422, password_form=form)
 
@@ -116,14 +117,14 @@ def password(request: HttpRequest) -> HttpResponse:
 @require_POST
 def token(request: HttpRequest) -> HttpResponse:
     form = TokenForm(request.POST)
-    if form.is_valid() and _done(form, save_hf_token, user=request.user, **form.cleaned_data):
+    if form.is_valid() and _done(form, save_hf_token, user=person(request), **form.cleaned_data):
         return _saved(request, "Your Hugging Face token is stored, encrypted.")
     return _settings(request, status=422, token_form=form)
 
 
 @require_POST
 def token_validate(request: HttpRequest) -> HttpResponse:
-    credential = validate_hf_token(user=request.user)  # type: ignore[arg-type]
+    credential = validate_hf_token(user=person(request))
     if credential.valid:
         return _saved(request, "The Hub accepts your token.")
     messages.error(request, "The Hub no longer accepts your token. Create a new one and save it here.")
@@ -132,7 +133,7 @@ def token_validate(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 def token_delete(request: HttpRequest) -> HttpResponse:
-    forget_hf_token(user=request.user)  # type: ignore[arg-type]
+    forget_hf_token(user=person(request))
     return _saved(request, "Your Hugging Face token is forgotten.")
 
 
@@ -148,7 +149,7 @@ def _done(form: forms.Form, verb: Any, **values: Any) -> bool:
 
 def _settings(request: HttpRequest, *, status: int = 200, **bound: forms.Form) -> HttpResponse:
     """The settings page; forms that were refused come back as they were sent."""
-    user = User.objects.get(pk=request.user.pk)
+    user = User.objects.get(pk=person(request).pk)
     context = {
         "profile_form": ProfileForm(initial={name: getattr(user, name) for name in ProfileForm.base_fields}),
         "password_form": PasswordForm(),

@@ -13,8 +13,13 @@ class Password(serializers.CharField):
     """Taken as it is, spaces too; bounded, because hashing a megabyte costs the server."""
 
     def __init__(self, **kwargs: Any):
-        kwargs = {"max_length": 1024, "trim_whitespace": False, "write_only": True, "style": {"input_type": "password"}} | kwargs
-        super().__init__(**kwargs)
+        options: dict[str, Any] = {
+            "max_length": 1024,
+            "trim_whitespace": False,
+            "write_only": True,
+            "style": {"input_type": "password"},
+        } | kwargs
+        super().__init__(**options)
 
 
 class UserSerializer(serializers.ModelSerializer):

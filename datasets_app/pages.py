@@ -99,7 +99,8 @@ def _detail(request: HttpRequest, dataset: Dataset, *, status: int = 200, **form
         **_rows(request, dataset),
         **forms,
     }
-    fragment = "rows" if request.htmx.target == "rows" else "live"  # type: ignore[attr-defined]
+    # While the file is read, the page asks for its moving part; searching and paging pick theirs out of the whole page.
+    fragment = "live" if request.htmx.target == "live" else ""  # type: ignore[attr-defined]
     return render_page(request, "datasets/detail.html", context, fragment=fragment, status=status)
 
 

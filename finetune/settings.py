@@ -144,7 +144,12 @@ VALKEY_SOCKET = _valkey_socket()
 REDIS_URL = env.env_str("REDIS_URL", f"unix://{VALKEY_SOCKET}")
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL, "KEY_PREFIX": "aift"}}
 CHANNEL_LAYERS = {
-    "default": {"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": {"hosts": [REDIS_URL], "capacity": 1000}}
+    "default": {
+        "BACKEND": "channels_redis.core.RedisChannelLayer",
+        # A consumer waits up to 5 s for its next message inside Redis; redis-py's own default gives up after 5 s, which
+        # would end every quiet WebSocket.
+        "CONFIG": {"hosts": [{"address": REDIS_URL, "socket_timeout": 15}], "capacity": 1000},
+    }
 }
 
 # --- Workers -----------------------------------------------------------------------------------------------
@@ -210,6 +215,14 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_NAME_OVERRIDES": {
+        "DatasetStatus": "datasets_app.models.Dataset.Status",
+        "ModelStatus": "models_app.models.LanguageModel.Status",
+        "JobStatus": "training.models.TrainingJob.Status",
+        "DatasetKind": "datasets_app.models.Dataset.Kind",
+        "ModelKind": "models_app.models.LanguageModel.Kind",
+        "EventKind": "training.models.JobEvent.Kind",
+    },
 }
 
 # --- Outside systems ---------------------------------------------------------------------------------------

@@ -108,13 +108,19 @@ class TrySocket(OwnedModelSocket):
         try:
             self.request_id = await self.ask(body)
             async for message in afollow(request_id=self.request_id):
-                await self.send_json(message)
+                await self.say(message)
         except (DomainError, APIException) as error:
             refusal = exception_handler(error, {})
             data = refusal.data if refusal is not None else {"detail": "Something broke.", "code": "internal"}
-            await self.send_json({"type": "error", "message": data["detail"], **data})
-        finally:
-            self.request_id = None
+            await self.say({"type": streams.ERROR, "message": data["detail"], **data})
+        except RuntimeError:  # sent into a connection that the server has just seen close
+            await self.stop()
+
+    async def say(self, message: dict[str, Any]) -> None:
+        """Send; whoever has read the last message may ask again at once."""
+        if message["type"] in (streams.END, streams.ERROR):
+            self.request_id = self.answering = None
+        await self.send_json(message)
 
     @database_sync_to_async
     def ask(self, body: dict[str, Any]) -> str:

@@ -78,14 +78,21 @@
 
     keep(point) {
       const series = point.split === "eval" ? this.eval : this.train;
+      if (typeof point.step !== "number") return;
+      if (point.step === series.step.at(-1)) return this.amend(series, point);
       // A run that resumed repeats steps: the newer attempt replaces what it repeats.
-      if (series.step.length && point.step <= series.step.at(-1)) this.rewind(series, point.step);
+      if (point.step < series.step.at(-1)) this.rewind(series, point.step);
       const time = typeof point.time === "number" ? point.time : Date.parse(point.time) / 1000;
       this.start = this.start === null ? time : Math.min(this.start, time);
       series.step.push(point.step);
       series.epoch.push(point.epoch ?? null);
       series.time.push(time);
       for (const key of Object.keys(series.values)) series.values[key].push(point.values?.[key] ?? null);
+    }
+
+    // A second report of the same step adds to it or replaces it.
+    amend(series, point) {
+      for (const [key, list] of Object.entries(series.values)) list[list.length - 1] = point.values?.[key] ?? list.at(-1);
     }
 
     rewind(series, step) {

@@ -51,7 +51,8 @@
     if (fraction === null || fraction === undefined) bar.toggleAttribute("value", FINAL.includes(job.status) || job.status === "queued");
     else bar.value = fraction;
     bar.classList.toggle("done", job.status === "succeeded");
-    page.querySelector("[data-phase]").textContent = phaseWords();
+    const phase = page.querySelector("[data-phase]"); // announced by screen readers: touched only when it changes
+    if (phase.textContent !== phaseWords()) phase.textContent = phaseWords();
     const running = job.status === "running" && fraction ? `${Math.floor(100 * fraction)} % · ` : "";
     document.title = `${running}${page.dataset.name} · AiFineTune`;
   }

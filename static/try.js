@@ -77,7 +77,7 @@ class Panel {
     this.socket.close();
     this.busy(false, words);
     for (const box of this.chat.querySelectorAll(".msg")) {
-      if (!box.querySelector(".msg-text").textContent && words) box.remove();
+      if (!box.querySelector(".msg-text").textContent && !box.querySelector("[data-note]").textContent) box.remove();
     }
   }
 

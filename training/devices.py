@@ -69,8 +69,12 @@ def parse_nvidia_line(line: str) -> Device | None:
         return None
     index, name, *numbers = parts
     total, used, busy, heat = (_number(text) for text in numbers)
-    memory = (None if value is None else int(value * MIB) for value in (total, used))
-    return Device(f"cuda:{index}", "cuda", name, socket.gethostname(), *memory, None if busy is None else busy / 100, heat)
+    load = None if busy is None else busy / 100
+    return Device(f"cuda:{index}", "cuda", name, socket.gethostname(), _bytes(total), _bytes(used), load, heat)
+
+
+def _bytes(mib: float | None) -> int | None:
+    return None if mib is None else int(mib * MIB)
 
 
 def _number(text: str) -> float | None:

@@ -7,19 +7,26 @@ can tell at once that the former holder is dead and need not wait for the lease 
 from __future__ import annotations
 
 import functools
+import logging
 import os
 import socket
+import threading
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from django.conf import settings
+from django.db import DatabaseError, connection
 from django.db.models import Q
 from django.utils import timezone
 
 from training.engine import process
 from training.models import JobQuerySet, TrainingJob
+
+logger = logging.getLogger(__name__)
 
 # A worker on another machine can't see whether the engine still lives, so it waits this many leases longer.
 OTHER_MACHINE_LEASES = 4
@@ -45,6 +52,30 @@ class Lease:
     def release(self) -> bool:
         """Let the next worker take over at once. The owner's name stays, so that workers on the same machine come first."""
         return bool(self.rows.update(lease_expires_at=timezone.now()))
+
+
+@contextmanager
+def held(lease: Lease) -> Iterator[None]:
+    """Keep renewing while the block does something that may take longer than a lease: copying files, waiting for imports."""
+    done = threading.Event()
+    thread = threading.Thread(target=_renew_until, args=(lease, done), name=f"lease-{lease.job_id}", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def _renew_until(lease: Lease, done: threading.Event) -> None:
+    try:
+        while not done.wait(settings.JOB_LEASE_SECONDS / 4):
+            try:
+                lease.renew()
+            except DatabaseError as error:  # it may be back before the lease runs out
+                logger.warning("The lease of job %s could not be renewed: %s", lease.job_id, error)
+    finally:
+        connection.close()  # this thread's own
 
 
 class LeaseLost(Exception):

@@ -42,13 +42,10 @@ def claim(job: TrainingJob, owner: str) -> Lease | None:
     attempt = job.attempt
     rows = TrainingJob.objects.filter(pk=job.pk, status=Status.QUEUED, attempt=attempt)
     word = "A worker took the job." if attempt == 0 else f"A worker took the job: attempt {attempt + 1}."
-    entries = [
-        Entry(JobEvent.Kind.STATUS, {"status": str(Status.RUNNING), "reason": word}),
-        Entry(JobEvent.Kind.PHASE, {"phase": str(TrainingJob.Phase.PREPARING)}),
-    ]
+    entry = Entry(JobEvent.Kind.STATUS, {"status": str(Status.RUNNING), "reason": word})
     won = event_log.append(
         rows,
-        entries,
+        [entry],
         status=Status.RUNNING,
         phase=TrainingJob.Phase.PREPARING,
         attempt=F("attempt") + 1,

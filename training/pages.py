@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from typing import Any
 
 from django.contrib import messages
@@ -24,6 +26,7 @@ from training.services.clone_job import clone_job
 from training.services.create_job import create_job
 from training.services.create_sample import create_sample
 from training.services.delete_job import delete_job
+from training.services.estimate_job import Advice, estimate_job
 from training.services.resume_job import resume_job
 from training.services.start_job import start_job
 from training.spec_fields import form_text, method_label
@@ -113,11 +116,11 @@ def _blank_form(request: HttpRequest) -> JobForm:
         choices = form.fields[field].queryset  # type: ignore[attr-defined]
         if field not in initial and len(choices[:2]) == 1:
             form.initial[field] = choices[0].pk
-    form.initial = _sample_values(request, form.initial) | form.initial
+    form.initial = {**_sample_values(request, form.initial), **form.initial}
     return form
 
 
-def _sample_values(request: HttpRequest, initial: dict[str, Any]) -> dict[str, str]:
+def _sample_values(request: HttpRequest, initial: Mapping[str, Any]) -> dict[str, str]:
     """What suits the sample model when it is the one chosen: it is so small that it needs larger steps than others."""
     chosen = str(initial.get("model_id", ""))
     samples = LanguageModel.objects.for_user(request.user).filter(source=LanguageModel.Source.SAMPLE, kind=LanguageModel.Kind.BASE)
@@ -144,6 +147,27 @@ def _method(values: Any) -> str:
 def _new_page(request: HttpRequest, form: JobForm, *, status: int = 200) -> HttpResponse:
     context = {"form": form, "missing": _missing(form)}
     return render_page(request, "training/new.html", context, fragment="options", status=status)
+
+
+@require_POST
+def estimate(request: HttpRequest) -> HttpResponse:
+    """What the job in the form would need; htmx asks again while the form changes. Nothing is stored or refused here."""
+    form = JobForm(request.POST, owner=request.user, method=_method(request.POST))  # type: ignore[arg-type]
+    context: dict[str, Any] = {"form": form, "missing": _missing(form)}
+    if form.is_valid():
+        values = {key: value for key, value in form.job_values().items() if key != "name"}
+        try:
+            found = estimate_job(owner=request.user, **values)  # type: ignore[arg-type, misc]
+            context |= {"estimate": found, "advice": [_applicable(item) for item in found.advice]}
+        except DomainError as error:
+            context["reason"] = error.message
+    return render_page(request, "training/new.html", context, fragment="estimate")
+
+
+def _applicable(advice: Advice) -> dict[str, str]:
+    """The advice with the form values that follow it, for one click."""
+    values = {name: form_text(value) for name, value in advice.config.items()}
+    return {"text": advice.text, "values": json.dumps(values | ({"method": advice.method} if advice.method else {}))}
 
 
 def _missing(form: JobForm) -> str:

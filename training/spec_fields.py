@@ -71,16 +71,23 @@ def _property(item: dict[str, Any]) -> dict[str, Any]:
     return schema
 
 
+class _Choice(forms.ChoiceField):
+    """A select whose value the verb checks, like every other option's."""
+
+    def validate(self, value: Any) -> None:
+        return
+
+
 def form_field(item: dict[str, Any]) -> forms.Field:
     """One option as a form field. Left empty it means the recommended value, which is shown in grey. Values are checked
     by the verb, so that the page and the API can't disagree; the browser's own hints come from the same bounds."""
     help_text, label, shown = item["help"], item["name"], _shown(item["default"])
     if item["type"] == "boolean":
         choices = [("", f"Recommended ({shown})"), ("true", "yes"), ("false", "no")]
-        return forms.ChoiceField(required=False, label=label, help_text=help_text, choices=choices)
+        return _Choice(required=False, label=label, help_text=help_text, choices=choices)
     if item["choices"]:
         choices = [("", f"Recommended ({shown})"), *((choice, choice) for choice in item["choices"])]
-        return forms.ChoiceField(required=False, label=label, help_text=help_text, choices=choices)
+        return _Choice(required=False, label=label, help_text=help_text, choices=choices)
     attributes = {"placeholder": shown, "autocomplete": "off", "spellcheck": "false"}
     if item["type"] in {"integer", "number"}:
         attributes["inputmode"] = "numeric" if item["type"] == "integer" else "decimal"
@@ -90,7 +97,7 @@ def form_field(item: dict[str, Any]) -> forms.Field:
 def form_value(item: dict[str, Any], text: str) -> Any:
     """What was typed into the form, as the verb expects it: words as a list, yes/no as bool, numbers still as text."""
     if item["type"] == "boolean":
-        return text == "true"
+        return {"true": True, "false": False}.get(text, text)
     if item["type"] == "array":
         return [word.strip() for word in text.replace(",", " ").split() if word.strip()]
     return text

@@ -20,7 +20,7 @@ from training import executors, failures
 from training.engine.launch import LaunchError
 from training.engine.rundir import RunDir, read_events
 from training.executors import Executor
-from training.lease import Lease, LeaseLost
+from training.lease import Lease, LeaseLost, held
 from training.models import TrainingJob
 from training.run_files import prepare_run
 from training.services.finish_job import Outcome, finish_job
@@ -31,7 +31,7 @@ Status = TrainingJob.Status
 
 POLL_SECONDS = 0.2  # how late an event may be
 ALIVE_SECONDS = 1.0  # how late an engine's death may be noticed
-START_SECONDS = 30.0  # how long a submitted engine may take to say who it is
+START_SECONDS = 90.0  # how long a submitted engine may take to say who it is (a cold start on a busy machine)
 TERMINATE_SECONDS = 30.0  # a graceful stop that takes longer is asked again with a signal …
 KILL_SECONDS = 120.0  # … and one that takes this long is not waited for
 ENDS = ("finished", "failed")
@@ -80,8 +80,10 @@ class _Follower:
         if self.executor.is_submitted(self.run_dir):
             return True
         try:
-            prepare_run(self.job)
-            self.executor.submit(self.run_dir)
+            with held(self.lease):
+                prepare_run(self.job)
+                self._check_lease(self.lease.renew())  # else two engines would run this attempt
+                self.executor.submit(self.run_dir)
         except (OSError, ValueError, LaunchError) as error:
             logger.exception("Job %s could not be started.", self.job.pk)
             self._finish(Outcome.FAILED, error=failures.not_started(RunDir(self.run_dir), error))

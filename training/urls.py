@@ -5,6 +5,7 @@ from rest_framework.routers import SimpleRouter
 
 from training import pages as views
 from training.api.catalog import DevicesView, ExecutorsView, MethodsView, SampleView
+from training.api.estimate import EstimateView
 from training.api.jobs import JobViewSet
 from training.consumers import JobConsumer
 
@@ -14,6 +15,7 @@ router.register("training", JobViewSet, basename="api-job")
 pages = [
     path("", views.jobs, name="jobs"),
     path("new", views.new, name="job-new"),
+    path("estimate", views.estimate, name="job-estimate"),
     path("sample", views.sample, name="create-sample"),
     path("<int:pk>", views.job, name="job"),
     path("<int:pk>/start", views.start, name="job-start"),
@@ -26,6 +28,7 @@ api = [
     path("training/methods", MethodsView.as_view(), name="api-methods"),
     path("training/executors", ExecutorsView.as_view(), name="api-executors"),
     path("training/devices", DevicesView.as_view(), name="api-devices"),
+    path("training/estimate", EstimateView.as_view(), name="api-estimate"),
     path("training/sample", SampleView.as_view(), name="api-sample"),
     *router.urls,
 ]

@@ -11,5 +11,5 @@ from accounts.models import User
 def issue_tokens(*, user: User) -> dict[str, str]:
     """`{access, refresh}`; counts as a sign-in (last_login)."""
     refresh = RefreshToken.for_user(user)
-    update_last_login(None, user)
+    update_last_login(User, user)
     return {"access": str(refresh.access_token), "refresh": str(refresh)}

@@ -31,8 +31,8 @@ def rotate_tokens(*, refresh: str) -> dict[str, str]:
         with transaction.atomic():
             old = RefreshToken(refresh)  # type: ignore[arg-type]
             user = _owner(old)
-            _, first = old.blacklist()  # type: ignore[misc]
-            if not first:
+            _, won = old.blacklist()  # type: ignore[misc,has-type]
+            if not won:  # type: ignore[has-type]
                 raise RefusedToken
             new = RefreshToken.for_user(user)
     except TokenError as error:
@@ -41,7 +41,7 @@ def rotate_tokens(*, refresh: str) -> dict[str, str]:
 
 
 def _owner(token: RefreshToken) -> User:
-    user = User.objects.filter(pk=token.payload.get(api_settings.USER_ID_CLAIM), is_active=True).first()
+    user = User.objects.filter(pk=token.payload.get(api_settings.USER_ID_CLAIM) or 0, is_active=True).first()
     if user is None or token.get(api_settings.REVOKE_TOKEN_CLAIM) != get_md5_hash_password(user.password):
         raise RefusedToken
     return user

@@ -64,7 +64,11 @@ class Bench:
         if done.returncode or not lines:
             raise SystemExit(f"{variant} on {size} failed:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
         result = json.loads(lines[-1].removeprefix("RESULT "))
-        print(f"{variant:>14} {size:>5} {result['tokens_per_second']:>8.0f} tokens/s  {result['peak_rss_mb']} MB", flush=True)
+        per_second, per_cpu = result["tokens_per_second"], result["tokens_per_cpu_second"]
+        print(
+            f"{variant:>14} {size:>5} {per_second:>8.0f} tokens/s {per_cpu:>8.0f} tokens/CPU s {result['peak_rss_mb']} MB",
+            flush=True,
+        )
         return result
 
 
@@ -78,12 +82,13 @@ def median(trials: list[dict[str, Any]], key: str = "tokens_per_second") -> floa
 
 
 def summary(trials: list[dict[str, Any]]) -> dict[str, Any]:
-    """Medians over the trials of one variant, with the spread of the throughput."""
+    """Medians over the trials of one variant, with the spread of the throughput. CPU seconds tell the cost on a busy machine too."""
     rates = [trial["tokens_per_second"] for trial in trials]
     return {
         "tokens_per_second": median(trials),
         "lowest": min(rates),
         "highest": max(rates),
+        "tokens_per_cpu_second": round(median(trials, "tokens_per_cpu_second"), 1),
         "peak_rss_mb": median(trials, "peak_rss_mb"),
         "first_step_seconds": median(trials, "first_step_seconds"),
         "first_loss": trials[0]["losses"][0],
@@ -108,12 +113,15 @@ def machine() -> dict[str, Any]:
     import psutil
     import torch
 
+    from training.engine.model import find_device
+
     return {
         "processor": _processor(),
         "cpus": os.cpu_count(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "vector_instructions": torch.backends.cpu.get_cpu_capability(),
-        "native_bf16": bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()),
+        "native_bf16": find_device().bf16,
+        "openmp": {name: value for name, value in os.environ.items() if name.startswith(("OMP_", "GOMP_"))},
         "load_average": round(os.getloadavg()[0], 2),
         "platform": platform.platform(),
         "python": platform.python_version(),

@@ -1,6 +1,6 @@
 """One training run in a fresh process, so that its peak memory is its own: python -m bench.common.trial OPTIONS-AS-JSON.
 
-Prints one JSON line: {variant, model, tokens, seconds, tokens_per_second, peak_rss_mb, first_step_seconds, losses}.
+Prints one JSON line: {variant, model, tokens, seconds, tokens_per_second, tokens_per_cpu_second, peak_rss_mb, first_step_seconds, losses}.
 `tokens` are real ones (padding is not counted) of the steps after the first WARM ones, `seconds` the time of those steps.
 """
 
@@ -30,13 +30,15 @@ BARE: dict[str, dict[str, Any]] = {
     "trl": {},  # as TRL comes: bfloat16 autocast and gradient checkpointing
     "trl-fp32": {"bf16": False, "gradient_checkpointing": False},
     "trl-bf16": {"bf16": True, "gradient_checkpointing": False},
+    # Our way of computing under the bare trainer: what is left between it and ours is the platform's own cost.
+    "trl-ourway": {"bf16": False, "gradient_checkpointing": False, "padding_free": True},
 }
 
 
 def main(options: dict[str, Any]) -> None:
     from training.engine.run import prepare_environment
 
-    if options["variant"].startswith("ours"):  # the bare trainer gets the environment anyone would start it with
+    if options["variant"] in ("ours", "trl-ourway"):  # the bare trainer gets the environment anyone would start it with
         prepare_environment()
     points = (_ours if options["variant"].startswith("ours") else _bare)(options)
     timed = points[-1]["clock"] - points[WARM - 1]["clock"], points[-1]["tokens"] - points[WARM - 1]["tokens"]
@@ -46,6 +48,7 @@ def main(options: dict[str, Any]) -> None:
         "tokens": timed[1],
         "seconds": round(timed[0], 4),
         "tokens_per_second": round(timed[1] / timed[0], 1),
+        "tokens_per_cpu_second": round(timed[1] / (points[-1]["cpu"] - points[WARM - 1]["cpu"]), 1),
         "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
         "first_step_seconds": round(points[0]["since_start"], 2),
         "losses": [round(point["loss"], 6) for point in points],
@@ -55,6 +58,7 @@ def main(options: dict[str, Any]) -> None:
 
 def _ours(options: dict[str, Any]) -> list[dict[str, float]]:
     """The engine itself, from a spec in a run directory, with its defaults."""
+    from training.engine.events import EventLog
     from training.engine.run import run
     from training.engine.rundir import RunDir, read_events
     from training.engine.spec import Config, DataRef, ModelRef, TrainingSpec, check_config
@@ -67,15 +71,31 @@ def _ours(options: dict[str, Any]) -> list[dict[str, float]]:
         config=Config(**check_config("lora", config)),
     )  # fmt: skip
     folder.write_spec(spec)
+    used = _note_processor_time(EventLog)
     began = time.time() - (time.perf_counter() - STARTED)
     if code := run(folder.path):
         sys.exit(f"the engine ended with {code}: {folder.events_file.read_text()}")
     events = [event for event, _ in read_events(folder.events_file, limit=1 << 28)]
+    steps = [event for event in events if event["kind"] == "metric"]
     return [
         {"clock": event["elapsed_seconds"], "tokens": event["values"]["num_tokens"], "loss": event["values"]["loss"],
-         "since_start": event["time"] - began}
-        for event in events if event["kind"] == "metric"
+         "since_start": event["time"] - began, "cpu": cpu}
+        for event, cpu in zip(steps, used, strict=True)
     ]  # fmt: skip
+
+
+def _note_processor_time(log: Any) -> list[float]:
+    """The process's CPU seconds at each metric event: what a run costs, however busy the machine is."""
+    used: list[float] = []
+    emit = log.emit
+
+    def noting(self: Any, kind: str, **values: Any) -> None:
+        if kind == "metric":
+            used.append(time.process_time())
+        emit(self, kind, **values)
+
+    log.emit = noting
+    return used
 
 
 def _bare(options: dict[str, Any]) -> list[dict[str, float]]:
@@ -84,6 +104,8 @@ def _bare(options: dict[str, Any]) -> list[dict[str, float]]:
     from peft import LoraConfig
     from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
     from trl import SFTConfig, SFTTrainer
+
+    from training.engine import attention, fastpath, labelloss
 
     rows = Dataset.from_file(options["tokens"])
     points: list[dict[str, float]] = []
@@ -98,18 +120,25 @@ def _bare(options: dict[str, Any]) -> list[dict[str, float]]:
             if logs and "loss" in logs:
                 now = time.perf_counter()
                 points.append(
-                    {"clock": now - self.began, "tokens": logs["num_tokens"], "loss": logs["loss"], "since_start": now - STARTED}
-                )
+                    {"clock": now - self.began, "tokens": logs["num_tokens"], "loss": logs["loss"], "since_start": now - STARTED,
+                     "cpu": time.process_time()}
+                )  # fmt: skip
 
     settings = SFTConfig(
         output_dir=options["work"], max_steps=options["steps"], **SHARED, **BARE[options["variant"]], max_length=None,
         save_strategy="no", report_to=[], disable_tqdm=True, use_cpu=True, dataset_kwargs={"skip_prepare_dataset": True},
     )  # fmt: skip
+    model = AutoModelForCausalLM.from_pretrained(options["model_path"], dtype="float32")
+    if settings.padding_free:
+        attention.register()
+        model.set_attn_implementation(attention.NAME)
     trainer = SFTTrainer(
-        model=AutoModelForCausalLM.from_pretrained(options["model_path"], dtype="float32"), args=settings, train_dataset=rows,
+        model=model, args=settings, train_dataset=rows,
         processing_class=AutoTokenizer.from_pretrained(options["model_path"]), callbacks=[Watch()],
         peft_config=LoraConfig(r=8, lora_alpha=16, target_modules="all-linear", task_type="CAUSAL_LM"),
     )  # fmt: skip
+    if settings.padding_free:
+        labelloss.install(fastpath.unwrapped(trainer.model))
     trainer.train()
     return points
 

@@ -19,6 +19,7 @@ ROLES = {
     **dict.fromkeys(("assistant", "gpt", "chatgpt", "model", "bot", "ai", "function_call", "tool_call"), "assistant"),
     **dict.fromkeys(("tool", "observation", "function", "function_response", "tool_response", "ipython"), "tool"),
 }
+PLAIN = ("user", "assistant", "system", "tool")
 CALLS = frozenset({"function_call", "tool_call"})
 
 
@@ -37,6 +38,8 @@ def message_of(turn: Any, path: str, field: str) -> Message:
     """One turn → one message; keys we do not know are kept."""
     if not isinstance(turn, dict):
         raise RowError("wrong_type", f"A turn must be an object; it is {kind_of(turn)}.", column=field, path=path)
+    if len(turn) == 2 and turn.get("role") in PLAIN and isinstance(turn.get("content"), str) and turn["content"].strip():
+        return turn  # nothing to do, as for most turns of most files
     role_key, content_key = ("from", "value") if "from" in turn and "role" not in turn else ("role", "content")
     if role_key not in turn:
         words = "A turn has no role. Give it “role” and “content” (or “from” and “value”)."

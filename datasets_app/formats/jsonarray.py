@@ -14,9 +14,11 @@ from datasets_app.formats.problems import Problem
 from datasets_app.formats.source import MAX_ROW_BYTES, Source
 
 CHUNK = 1024**2
-_STRUCTURE = re.compile(rb'["{}\[\]]')  # inside a row
-_BETWEEN = re.compile(rb'["{}\[\],]')  # between rows, where a comma ends one
-_STRING_END = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+"', re.S)
+_IN_STRING = rb'[^"\\]*+(?:\\.[^"\\]*+)*+"'
+# Up to the next bracket, over whole strings; or to a quote whose string does not end in what we have.
+_STRUCTURE = re.compile(rb'(?:[^"{}\[\]]++|"' + _IN_STRING + rb')*+(["{}\[\]])', re.S)
+_BARE = re.compile(rb'(?:[^"{}\[\],]++|"' + _IN_STRING + rb')*+(["{}\[\],])', re.S)  # in a bare value a comma ends it
+_STRING_END = re.compile(_IN_STRING, re.S)
 _SPACE = re.compile(rb"\s*+")
 _OPENER = {b"}": b"{", b"]": b"["}
 
@@ -74,11 +76,11 @@ class _Scanner:
             return self._finish_string()
         if self.done or self.start is None:
             return self._between()
-        match = (_BETWEEN if len(self.stack) == 1 else _STRUCTURE).search(self.buffer, self.at)
+        match = (_BARE if len(self.stack) == 1 else _STRUCTURE).match(self.buffer, self.at)
         if match is None:
             self.at = len(self.buffer)
             return False
-        self._token(match.group(), match.end())
+        self._token(match.group(1), match.end())
         return True
 
     def _between(self) -> bool:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 ROWS_PER_GROUP = 10_000
 BYTES_PER_GROUP = 16 * 1024**2
+BATCH = 200  # rows decoded at once when reading
 COLUMNS = {
     "sft": ("messages", "tools"),
     "text": ("text",),
@@ -85,47 +87,67 @@ def _has_values(column: Any) -> bool:
 
 def read_slice(path: Path, offset: int, limit: int) -> list[dict[str, Any]]:
     """`limit` rows from `offset`, lists decoded. Touches only the row groups that hold them."""
-    import pyarrow.parquet as pq
-
-    file, found, before = pq.ParquetFile(path), [], 0
-    for group in range(file.num_row_groups):
-        count = file.metadata.row_group(group).num_rows
-        if before + count > offset and before < offset + limit:
-            table = file.read_row_group(group).slice(max(0, offset - before), offset + limit - max(offset, before))
-            found += [decode(row) for row in table.to_pylist()]
-        before += count
+    found: list[dict[str, Any]] = []
+    with _opened(path) as file:
+        before = 0
+        for group in range(file.num_row_groups):
+            count = file.metadata.row_group(group).num_rows
+            if before + count > offset and before < offset + limit:
+                found += _from_group(file, group, offset - before, offset + limit - before)
+            before += count
     return found
 
 
-def iterate(path: Path, batch: int = 500) -> Iterator[list[dict[str, Any]]]:
-    """All rows in order, in batches, lists decoded."""
-    import pyarrow.parquet as pq
+def _from_group(file: Any, group: int, start: int, stop: int) -> Iterator[dict[str, Any]]:
+    """Rows start ≤ number < stop of one row group; both may lie outside it."""
+    at = 0
+    for batch in file.iter_batches(batch_size=BATCH, row_groups=[group], use_threads=False):
+        first, last = max(0, start - at), min(batch.num_rows, stop - at)
+        if first < last:
+            yield from (decode(row) for row in batch.slice(first, last - first).to_pylist())
+        at += batch.num_rows
+        if at >= stop:
+            return
 
-    for records in pq.ParquetFile(path).iter_batches(batch_size=batch):
-        yield [decode(row) for row in records.to_pylist()]
+
+def iterate(path: Path) -> Iterator[list[dict[str, Any]]]:
+    """All rows in order, in batches, lists decoded."""
+    with _opened(path) as file:
+        for batch in file.iter_batches(batch_size=BATCH, use_threads=False):
+            yield [decode(row) for row in batch.to_pylist()]
 
 
 def search(path: Path, words: str, offset: int, limit: int) -> tuple[list[dict[str, Any]], int]:
     """The rows whose text holds `words` (whatever the case), from the `offset`-th of them, and how many there are in all."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-    import pyarrow.parquet as pq
-
+    words = words.lower()
     inside_json = json.dumps(words, ensure_ascii=False)[1:-1]
     found, total = [], 0
-    for batch in pq.ParquetFile(path).iter_batches(batch_size=2000):
-        texts = [name for name in batch.schema.names if pa.types.is_string(batch.schema.field(name).type)]
-        masks = [pc.match_substring(batch[name], words if name in PLAIN else inside_json, ignore_case=True) for name in texts]
-        mask = masks[0]
-        for other in masks[1:]:
-            mask = pc.or_kleene(mask, other)
-        for row in batch.filter(pc.fill_null(mask, False)).to_pylist():
-            row = decode(row)
-            if holds(row, words.lower()):
-                total += 1
-                if offset < total <= offset + limit:
-                    found.append(row)
+    with _opened(path) as file:
+        for batch in file.iter_batches(batch_size=BATCH, use_threads=False):
+            for row in batch.to_pylist():
+                if _may_hold(row, words, inside_json) and holds(shown := decode(row), words):
+                    total += 1
+                    if offset < total <= offset + limit:
+                        found.append(shown)
     return found, total
+
+
+def _may_hold(row: dict[str, Any], words: str, inside_json: str) -> bool:
+    """A quick look at the stored texts, before their JSON is decoded."""
+    return any((words if name in PLAIN else inside_json) in value.lower() for name, value in row.items() if isinstance(value, str))
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """The file, read in small pieces; what Arrow kept for later is given back, as the web process must stay small."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path, pre_buffer=False, buffer_size=1024**2) as file:
+            yield file
+    finally:
+        pa.default_memory_pool().release_unused()
 
 
 def holds(value: Any, words: str) -> bool:

@@ -153,8 +153,7 @@ def normalise(shape: Shape, row: dict[str, Any], mapping: Mapping[str, str], war
     return Canonical(values, len(stored), hash(stored))
 
 
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False, check_circular=False).encode
 
 
 def _sft(row: dict[str, Any], messages: list[Message], field: str, warn: Warn) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from django.core.paginator import Page, Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.cache import patch_vary_headers
 from django_htmx.middleware import HtmxDetails
 
 from finetune.core.errors import DomainError
@@ -25,7 +26,10 @@ def render_page(
 ) -> HttpResponse:
     """The page, or only its `{% partialdef fragment %}` when htmx asks for that part."""
     partial = fragment and request.htmx and not request.htmx.boosted  # type: ignore[attr-defined]
-    return render(request, f"{template}#{fragment}" if partial else template, context or {}, status=status)
+    response = render(request, f"{template}#{fragment}" if partial else template, context or {}, status=status)
+    # One address, two bodies: without this the Back button shows the fragment that the browser cached last.
+    patch_vary_headers(response, ("HX-Request", "HX-Boosted", "HX-Target"))
+    return response
 
 
 def refuse(form: forms.Form, error: DomainError) -> None:

@@ -7,8 +7,8 @@ from urllib.parse import urlencode
 
 from django.urls import reverse
 
-from accounts.models import User
 from datasets_app.models import Dataset
+from finetune.dashboard.viewer import Viewer
 from models_app.models import LanguageModel
 from training.models import TrainingJob
 
@@ -23,7 +23,7 @@ class NextStep:
     action: str
 
 
-def next_step(user: User) -> NextStep | None:
+def next_step(user: Viewer) -> NextStep | None:
     """What is missing on the way from data to a tuned model; None while a job runs and the person can just watch."""
     jobs = TrainingJob.objects.for_user(user)
     if jobs.active().exists():

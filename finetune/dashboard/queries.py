@@ -7,8 +7,8 @@ from typing import Any
 from django.db.models import Count, F, QuerySet, Sum, Value
 from django.db.models.functions import Greatest
 
-from accounts.models import User
 from datasets_app.models import Dataset
+from finetune.dashboard.viewer import Viewer
 from models_app.models import LanguageModel
 from training.models import JobEvent, JobQuerySet, TrainingJob
 
@@ -16,7 +16,7 @@ from training.models import JobEvent, JobQuerySet, TrainingJob
 SPARK_POINTS, SPARK_WIDTH, SPARK_HEIGHT = 80, 200, 56
 
 
-def counts(user: User) -> dict[str, Any]:
+def counts(user: Viewer) -> dict[str, Any]:
     """`{datasets, models, jobs: {total, by_status}, storage_bytes}`; storage is the files of datasets and models, in bytes."""
     datasets = Dataset.objects.for_user(user).aggregate(number=Count("pk"), bytes=Sum("bytes"))
     models = LanguageModel.objects.for_user(user).aggregate(number=Count("pk"), bytes=Sum("bytes"))
@@ -30,26 +30,26 @@ def counts(user: User) -> dict[str, Any]:
     }
 
 
-def running_jobs(user: User, *, limit: int = 10) -> JobQuerySet:
+def running_jobs(user: Viewer, *, limit: int = 10) -> JobQuerySet:
     """Jobs that wait or run: the running ones first, then in the order of the queue."""
     active = TrainingJob.objects.for_user(user).active().select_related("model", "dataset").with_queue_position()
     return active.order_by(F("started_at").asc(nulls_last=True), "queued_at", "pk")[:limit]
 
 
-def recent_jobs(user: User, *, limit: int = 8) -> JobQuerySet:
+def recent_jobs(user: Viewer, *, limit: int = 8) -> JobQuerySet:
     """The newest jobs, whatever their status."""
     return TrainingJob.objects.for_user(user).select_related("model", "dataset", "output_model")[:limit]
 
 
-def recent_datasets(user: User, *, limit: int = 5) -> QuerySet[Dataset]:
+def recent_datasets(user: Viewer, *, limit: int = 5) -> QuerySet[Dataset]:
     return Dataset.objects.for_user(user)[:limit]
 
 
-def recent_models(user: User, *, limit: int = 5) -> QuerySet[LanguageModel]:
+def recent_models(user: Viewer, *, limit: int = 5) -> QuerySet[LanguageModel]:
     return LanguageModel.objects.for_user(user).select_related("base_model")[:limit]
 
 
-def being_prepared(user: User) -> list[dict[str, Any]]:
+def being_prepared(user: Viewer) -> list[dict[str, Any]]:
     """Datasets that are checked and models that are fetched or made right now: `{name, what, progress}`."""
     datasets = Dataset.objects.for_user(user).filter(status__in=(Dataset.Status.UPLOADED, Dataset.Status.VALIDATING))
     models = LanguageModel.objects.for_user(user).filter(status=LanguageModel.Status.DOWNLOADING)

@@ -53,7 +53,7 @@ def _run(model: Any, tokenizer: Any, prompt: list[int], room: int, sampling: Sam
 
     if sampling.seed is not None:
         torch.manual_seed(sampling.seed)
-    draw = {"do_sample": False}
+    draw: dict[str, Any] = {"do_sample": False}
     if sampling.temperature > 0:
         draw = {"do_sample": True, "temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": 0}
     ends = sorted(writer.ends)

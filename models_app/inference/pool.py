@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +28,7 @@ class ModelPool:
     """Loads on first use. Not thread-safe: the caller generates one answer at a time."""
 
     def __init__(self, capacity: int = 2):
+        yield_the_processor()
         self.capacity = capacity
         self._loaded: OrderedDict[tuple[str, str], Loaded] = OrderedDict()
 
@@ -66,6 +68,13 @@ class ModelPool:
         return entry.model, _tokenizer(entry, weights)
 
 
+def yield_the_processor() -> None:
+    """Make OpenMP threads sleep while they wait. Spinning, they take turns with a training run on the same cores and both
+    crawl. Works only before torch loads the OpenMP library, so it is the first thing a pool does."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("GOMP_SPINCOUNT", "0")
+
+
 def load_base(directory: str) -> Any:
     """The causal language model of a directory in evaluation mode, on the best device; safetensors only, no remote code."""
     import torch
@@ -74,7 +83,7 @@ def load_base(directory: str) -> Any:
     device = _device()
     small = sum(file.stat().st_size for file in Path(directory).glob("*.safetensors")) <= CPU_FLOAT32_BYTES
     dtype = torch.float32 if device == "cpu" and small else "auto"
-    model = AutoModelForCausalLM.from_pretrained(directory, dtype=dtype, local_files_only=True, use_safetensors=True)
+    model: Any = AutoModelForCausalLM.from_pretrained(directory, dtype=dtype, local_files_only=True, use_safetensors=True)
     return model.to(device).eval()
 
 

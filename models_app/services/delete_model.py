@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from django.db import transaction
 from django.db.models import ProtectedError
@@ -47,7 +48,7 @@ def _list(names: list[str]) -> str:
     return ", ".join(names)
 
 
-def _mark_latest_left(owner: object, family: str) -> None:
+def _mark_latest_left(owner: Any, family: str) -> None:
     """If the family lost its latest version, the highest one left takes its place."""
     if not LanguageModel.objects.filter(owner=owner, family=family, is_latest=True).exists():
         mark_latest(owner=owner, family=family)

@@ -81,12 +81,16 @@ def test_there_is_no_utils_module() -> None:
     assert [relative(path) for path in sources() if path.stem in {"utils", "helpers", "misc"}] == []
 
 
+# Beat's task: it runs in no transaction and wakes workers for rows that were committed long ago.
+WITHOUT_TRANSACTION = {"training/services/reconcile_jobs.py"}
+
+
 def test_tasks_are_queued_after_commit() -> None:
     """A bare .delay() inside a transaction could reach a worker before its row exists."""
     offenders = [
         f"{relative(path)}:{number}"
         for path in sources()
-        if path.parts[len(ROOT.parts)] != "celery_worker"
+        if path.parts[len(ROOT.parts)] != "celery_worker" and relative(path) not in WITHOUT_TRANSACTION
         for number, line in enumerate(path.read_text().splitlines(), 1)
         if ".delay(" in line or ".apply_async(" in line
     ]

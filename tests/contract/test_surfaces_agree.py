@@ -81,7 +81,7 @@ def test_both_surfaces_name_the_same_bad_field(config: dict, field: str, alice: 
     told = api.post("/api/training", {**body, "config": config})
     assert told.status_code == 400
     assert field in told.data["fields"], told.data
-    form = {"name": "run", "model": model.pk, "dataset": dataset.pk, "method": "lora", "executor": "local", **config}
+    form = {"name": "run", "model_id": model.pk, "dataset_id": dataset.pk, "method": "lora", "executor": "local", **config}
     shown = page.post("/training/new", form)
     assert shown.status_code in {400, 422}
     assert shown.context["form"].errors.get(field) == told.data["fields"][field]

@@ -72,6 +72,15 @@ def test_it_refuses_a_dataset_without_rows(alice: User, api: APIClient, status: 
     assert api.get(f"/api/datasets/{dataset.pk}/preview").status_code == 409
 
 
+def test_htmx_searches_within_the_page(alice: User, page: Client) -> None:
+    dataset = make_read(alice, jsonl(*pairs(30)))
+    answer = page.get(f"/datasets/{dataset.pk}?search=is+29", headers={"HX-Request": "true", "HX-Target": "rows"})
+    text = answer.content.decode()
+    assert 'id="rows"' in text
+    assert "What is 29 + 1?" in text
+    assert "What is 0 + 1?" not in text
+
+
 def test_strangers_find_nothing(alice: User, charlie_api: APIClient, charlie_page: Client) -> None:
     dataset = make_dataset(alice)
     assert charlie_api.get(f"/api/datasets/{dataset.pk}/preview").status_code == 404

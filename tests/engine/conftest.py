@@ -106,17 +106,25 @@ def make_run(tmp_path: Path, tiny_model: Path, rows_file: Path) -> MakeRun:
     made: list[RunDir] = []
 
     def make(
-        method: str = "sft", *, rows: Path = rows_file, model: Path = tiny_model, kind: str = "sft",
-        resume_from: str | None = None, **config: Any,
-    ) -> RunDir:  # fmt: skip
+        method: str = "sft",
+        *,
+        rows: Path = rows_file,
+        model: Path = tiny_model,
+        kind: str = "sft",
+        resume_from: str | None = None,
+        **config: Any,
+    ) -> RunDir:
         values = {"learning_rate": 5e-3, "max_steps": 8, "per_device_train_batch_size": 4, "max_length": 64} | config
         run_dir = RunDir(tmp_path / f"run{len(made)}")
         made.append(run_dir)
         run_dir.write_spec(
             TrainingSpec(
-                method=method, model=ModelRef(path=str(model), name="tiny"), resume_from=resume_from,
-                data=DataRef(train=str(rows), kind=kind, content_hash="abc"), config=Config(**check_config(method, values)),
-            )  # fmt: skip
+                method=method,
+                model=ModelRef(path=str(model), name="tiny"),
+                resume_from=resume_from,
+                data=DataRef(train=str(rows), kind=kind, content_hash="abc"),
+                config=Config(**check_config(method, values)),
+            )
         )
         return run_dir
 
@@ -143,7 +151,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="aift-") as folder:
         path = Path(folder) / "engine.sock"
         process = start_server(path)
-        wait_for(lambda: server_ready(path), seconds=120)
+        wait_for(lambda: server_ready(path), seconds=240)
         yield path
         process.communicate(timeout=20)  # closes its stdin
 

@@ -19,7 +19,9 @@ THINKING = (
     "{{ m.content }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 # Its generation prompt opens a thought that a finished conversation does not have.
-OPENING = CHAT.replace("{% if add_generation_prompt %}<|im_start|>assistant\n", "{% if add_generation_prompt %}<|im_start|>assistant\n<think>\n")
+OPENING = CHAT.replace(
+    "{% if add_generation_prompt %}<|im_start|>assistant\n", "{% if add_generation_prompt %}<|im_start|>assistant\n<think>\n"
+)
 STRICT = (
     "{% for m in messages %}{% if (m.role == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('roles must alternate') }}{% endif %}"
     "<|im_start|>{{ m.role }}\n{{ m.content | trim }}<|im_end|>{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
@@ -47,14 +49,18 @@ class Templated:
     def get_vocab(self) -> dict[str, int]:
         return {word: index for index, word in enumerate(self._vocabulary)}
 
-    def apply_chat_template(self, messages: list, tools: Any = None, tokenize: bool = False, add_generation_prompt: bool = False) -> str:
+    def apply_chat_template(
+        self, messages: list, tools: Any = None, tokenize: bool = False, add_generation_prompt: bool = False
+    ) -> str:
         environment = ImmutableSandboxedEnvironment()
 
         def refuse(text: str) -> None:
             raise ValueError(text)
 
         environment.globals["raise_exception"] = refuse
-        return environment.from_string(self.chat_template).render(messages=messages, tools=tools, add_generation_prompt=add_generation_prompt)
+        return environment.from_string(self.chat_template).render(
+            messages=messages, tools=tools, add_generation_prompt=add_generation_prompt
+        )
 
 
 def learned(template: str, messages: list, **options: Any) -> list[str]:

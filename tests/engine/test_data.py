@@ -90,7 +90,7 @@ def test_a_bad_row_is_named_by_its_line(prepared, row, words) -> None:
 def test_a_conversation_the_template_refuses_is_named_by_its_line(prepared, tokenizer) -> None:
     tokenizer.chat_template = "{{ raise_exception('no system role') }}"
     try:
-        with pytest.raises(EngineError, match="Line 1: .*no system role"):
+        with pytest.raises(EngineError, match=r"Line 1: .*no system role"):
             prepared(chat_rows(1))
     finally:
         tokenizer.chat_template = TEMPLATE
@@ -108,7 +108,9 @@ def test_the_same_rows_are_held_out_every_time() -> None:
     assert sorted(held_out(20, 0.15, 1)) == [8, 14, 15]
 
 
-@pytest.mark.parametrize(("rows", "fraction", "count"), [(1, 0.1, 0), (2, 0.01, 1), (2, 0.5, 1), (3, 0.5, 2), (100, 0.0, 0), (50, 0.1, 5)])
+@pytest.mark.parametrize(
+    ("rows", "fraction", "count"), [(1, 0.1, 0), (2, 0.01, 1), (2, 0.5, 1), (3, 0.5, 2), (100, 0.0, 0), (50, 0.1, 5)]
+)
 def test_each_side_keeps_at_least_one_row(rows, fraction, count) -> None:
     assert len(held_out(rows, fraction, 1)) == count
 

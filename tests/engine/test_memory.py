@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from training.engine import attention
 from training.engine.activations import Plan, saved_bytes
 from training.engine.memory import CPU_OVERHEAD, estimate_memory, optimizer_bytes, trained_parameters
 from training.engine.shapes import Shape, shape_from_config
@@ -44,6 +45,9 @@ def real_model(family: str, wanted: Plan) -> Any:
         sizes |= dict.fromkeys(("resid_pdrop", "embd_pdrop", "attn_pdrop"), 0.0)
     model = AutoModelForCausalLM.from_config(AutoConfig.for_model(family, **sizes))
     model.config.use_cache = False
+    if wanted.flattened:
+        attention.register()
+        model.set_attn_implementation(attention.NAME)
     model = model.to(torch.bfloat16) if wanted.half_base else model
     if wanted.adapter == "lora":
         settings = LoraConfig(
@@ -73,13 +77,18 @@ def measured_bytes(model: Any, wanted: Plan) -> int:
             kept[storage.data_ptr()] = tensor
         return tensor
 
-    ids = torch.randint(0, 256, (ROWS, WIDTH))
-    mask = torch.ones_like(ids)
-    if wanted.padded:
-        mask[0, WIDTH // 2 :] = 0
+    ids = torch.randint(0, 256, (1, ROWS * WIDTH) if wanted.flattened else (ROWS, WIDTH))
+    inputs: dict[str, Any] = {"input_ids": ids, "labels": ids}
+    if wanted.flattened:
+        bounds = torch.arange(ROWS + 1, dtype=torch.int32) * WIDTH
+        inputs |= {"position_ids": torch.arange(WIDTH).repeat(1, ROWS), "cu_seq_lens_q": bounds, "cu_seq_lens_k": bounds}
+        inputs |= {"max_length_q": WIDTH, "max_length_k": WIDTH}
+    elif wanted.padded:
+        inputs["attention_mask"] = torch.ones_like(ids)
+        inputs["attention_mask"][0, WIDTH // 2 :] = 0
     hooks = torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor)
     with hooks, torch.autocast("cpu", dtype=torch.bfloat16, enabled=wanted.autocast):
-        output = model(input_ids=ids, attention_mask=mask, labels=ids, fused_lm_head=True)
+        output = model(**inputs, fused_lm_head=True)
     assert output.loss.requires_grad
     return sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
 
@@ -91,6 +100,8 @@ def measured_bytes(model: Any, wanted: Plan) -> int:
         ("llama", {"adapter": "none"}, 0.02),
         ("llama", {}, 0.02),
         ("llama", {"padded": True}, 0.02),
+        ("llama", {"flattened": True}, 0.02),
+        ("llama", {"flattened": True, "adapter": "none"}, 0.02),
         ("llama", {"adapter": "none", "autocast": True}, 0.03),
         ("llama", {"half_base": True, "autocast": True}, 0.03),
         ("llama", {"lora_dropout": 0.1}, 0.05),

@@ -37,7 +37,9 @@ def kill_when(run_dir, server, condition) -> None:
 
 def same(one, other) -> None:
     assert losses(one) == losses(other)
-    assert [event["values"]["num_tokens"] for event in metrics(one)][-1] == [event["values"]["num_tokens"] for event in metrics(other)][-1]
+    assert [event["values"]["num_tokens"] for event in metrics(one)][-1] == [
+        event["values"]["num_tokens"] for event in metrics(other)
+    ][-1]
     evaluated = [{event["step"]: event["values"]["eval_loss"] for event in metrics(run, "eval")} for run in (one, other)]
     assert evaluated[0] == evaluated[1]
     assert events(one, "finished")[-1]["sha256"] == events(other, "finished")[-1]["sha256"]
@@ -69,7 +71,7 @@ def test_a_later_attempt_continues_from_an_earlier_ones_checkpoints(make_run, se
     tail = {step: loss for step, loss in losses(reference).items() if step > resumed}
     assert losses(second) == tail
     assert events(second, "finished")[0]["sha256"] == events(reference, "finished")[0]["sha256"]
-    assert not metrics(second, "eval")[0]["step"] == 0
+    assert metrics(second, "eval")[0]["step"] > 0
 
 
 def test_a_torn_checkpoint_is_said_and_passed_over(make_run, server) -> None:
@@ -85,9 +87,8 @@ def test_a_torn_checkpoint_is_said_and_passed_over(make_run, server) -> None:
     same(reference, torn)
 
 
-@pytest.mark.parametrize("packing", [True])
-def test_packing_resumes_exactly_too(make_run, server, packing) -> None:
-    options = {"packing": packing, "save_steps": 2, "max_steps": 10, "logging_steps": 1}
+def test_packing_resumes_exactly_too(make_run, server) -> None:
+    options = {"packing": True, "save_steps": 2, "max_steps": 10, "logging_steps": 1}
     reference = uninterrupted(make_run, server, "lora", **options)
     killed = make_run("lora", **OPTIONS | options)
     kill_when(killed, server, lambda: newest_step(killed) >= 5)

@@ -64,7 +64,10 @@ def test_it_counts_a_known_family_exactly(family: str, options: dict[str, Any], 
 
 
 @pytest.mark.engine
-@pytest.mark.parametrize(("family", "wanted"), [("llama", ["all-linear"]), ("llama", ["q_proj", "v_proj"]), ("gpt2", ["all-linear"]), ("phi3", ["all-linear"])])
+@pytest.mark.parametrize(
+    ("family", "wanted"),
+    [("llama", ["all-linear"]), ("llama", ["q_proj", "v_proj"]), ("gpt2", ["all-linear"]), ("phi3", ["all-linear"])],
+)
 @pytest.mark.parametrize("dora", [False, True])
 def test_it_counts_an_adapter_as_peft_does(family: str, wanted: list[str], dora: bool, tmp_path: Path) -> None:
     from peft import LoraConfig, get_peft_model

@@ -73,6 +73,17 @@ async def test_it_sends_the_model_now_and_at_every_change(model: LanguageModel, 
     await socket.disconnect()
 
 
+async def test_a_quiet_socket_stays_open(model: LanguageModel, alice: User) -> None:
+    """Longer than one blocking wait for the channel layer's next message (5 s)."""
+    socket = connect(f"/ws/models/{model.pk}", alice)
+    await socket.connect()
+    await socket.receive_json_from(5)
+    await asyncio.sleep(6.5)
+    await sync_to_async(update_model)(model=model, name="renamed late")
+    assert (await socket.receive_json_from(5))["model"]["name"] == "renamed late"
+    await socket.disconnect()
+
+
 @pytest.mark.engine
 async def test_it_streams_an_answer(inference_worker: None, model: LanguageModel, alice: User) -> None:
     socket = connect(f"/ws/models/{model.pk}/test", alice)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from datetime import timedelta
 
 import pytest
@@ -11,7 +12,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from tests.training.conftest import claimed, make_queued
-from training.lease import Lease, machine, new_owner
+from training.lease import Lease, held, machine, new_owner
 from training.models import TrainingJob
 from training.services.claim_job import claim_job, orphans
 
@@ -78,6 +79,18 @@ def test_owners_are_unique_and_fit_the_column() -> None:
     names = {new_owner() for _ in range(50)}
     assert len(names) == 50
     assert all(len(name) <= 100 for name in names)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_lease_is_renewed_while_something_takes_long(queued: TrainingJob, settings) -> None:
+    lease = claimed(queued)
+    settings.JOB_LEASE_SECONDS = 1
+    lease.renew()
+    with held(lease):
+        time.sleep(1.6)
+        assert not orphans().exists()
+    time.sleep(1.1)
+    assert orphans().exists()
 
 
 @pytest.mark.django_db(transaction=True)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import cast
 
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts.models import User
 from training import executors
 from training.api import serializers as shapes
 from training.devices import list_devices
@@ -51,5 +53,5 @@ class SampleView(APIView):
 
     @extend_schema(request=None, responses={202: shapes.SampleSerializer})
     def post(self, request: Request) -> Response:
-        sample = create_sample(owner=request.user)
+        sample = create_sample(owner=cast(User, request.user))
         return Response({"model_id": sample.model.pk, "dataset_id": sample.dataset.pk}, status=202)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from django.http import HttpResponse
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -11,6 +11,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.models import User
 from finetune.core.drf import OwnedViewSetMixin
 from training.api import serializers as shapes
 from training.filters import filter_jobs, whole_number
@@ -77,7 +78,7 @@ class JobViewSet(
         shape = shapes.NewJobSerializer(data=request.data)
         shape.is_valid(raise_exception=True)
         key = request.headers.get("Idempotency-Key", "").strip() or None
-        return _job(create_job(owner=request.user, idempotency_key=key, **shape.validated_data), 201)
+        return _job(create_job(owner=cast(User, request.user), idempotency_key=key, **shape.validated_data), 201)
 
     @extend_schema(request=shapes.JobChangesSerializer(partial=True), responses=shapes.JobSerializer)
     def partial_update(self, request: Request, pk: str) -> Response:

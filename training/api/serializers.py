@@ -30,7 +30,7 @@ class ProgressSerializer(serializers.Serializer):
     samples_per_second = serializers.FloatField(allow_null=True)
 
     def to_representation(self, instance: dict[str, Any]) -> dict[str, Any]:
-        return {name: instance.get(name) for name in self.fields}
+        return {str(name): instance.get(str(name)) for name in self.fields}
 
 
 class MemorySerializer(serializers.Serializer):

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from .shapes import Shape
 
 FLOAT, HALF = 4, 2  # bytes
-# TRL's fused head works through tiles of at most so many positions and words (trl/kernels/chunked_logprob.py).
+# On a GPU TRL's fused head works through tiles of so many positions and words (trl/kernels/chunked_logprob.py).
 TILE_POSITIONS, TILE_WORDS = 4096, 32768
-# float32 copies of a tile that are alive at once in its backward where no Triton kernel does it in place.
-TILE_COPIES = 7
+# Elsewhere ours (labelloss.py) makes so many logits at once, and their exponentials beside them.
+SLICE, SLICE_COPIES = 8_000_000, 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +24,8 @@ class Plan:
     """How a run uses its device: everything its memory depends on beside the model's shape.
 
     `tokens` are the positions computed in one micro-batch, padding included, `width` is its longest sequence, `scored` the
-    positions whose logits are computed. `quadratic` says that attention keeps its scores; `padded` that it gets a mask.
+    positions whose logits are computed. `quadratic` says that attention keeps its scores; `padded` that it gets a mask;
+    `flattened` that the rows lie one after the other and each is attended to by itself (attention.py).
     """
 
     adapter: str  # none, lora or qlora
@@ -43,6 +44,7 @@ class Plan:
     tokens: int
     scored: int
     padded: bool
+    flattened: bool = False
     quadratic: bool = False
 
     @property
@@ -94,6 +96,8 @@ def _attention(shape: Shape, plan: Plan) -> float:
     kept = plan.size * (2 * shape.attention_width + 2 * heads) + FLOAT * shape.heads
     if plan.padded:
         kept += plan.size * plan.width
+    if plan.flattened and plan.device == "cpu":
+        kept += plan.size * shape.attention_width  # each row's output, and all of them joined
     if plan.quadratic:
         kept += shape.heads * plan.width * (FLOAT + plan.size)
     if any(linear.name in ("qkv_proj", "query_key_value") for linear in shape.linears):
@@ -105,7 +109,11 @@ def _attention(shape: Shape, plan: Plan) -> float:
 
 def _mlp(shape: Shape, plan: Plan) -> float:
     """Gate, its activation, up and their product; without a gate the activation's input and output."""
-    inner = sum(linear.outputs * linear.count * linear.active for linear in shape.linears if linear.part == "mlp" and linear.inputs == shape.hidden)
+    inner = sum(
+        linear.outputs * linear.count * linear.active
+        for linear in shape.linears
+        if linear.part == "mlp" and linear.inputs == shape.hidden
+    )
     inner /= shape.layers * (2 if shape.gated else 1)
     if not shape.gated:  # GPT-2's and Phi's GELU is written out and keeps its steps; GPT-NeoX's is one kernel
         return plan.size * inner * (2 if shape.family == "gpt_neox" else 5)
@@ -141,11 +149,11 @@ def _closing(shape: Shape) -> tuple[str, str]:
 
 
 def head_bytes(shape: Shape, plan: Plan) -> float:
-    """The loss's buffers at their largest: a tile of logits with its temporaries, and the gradients of head and hidden states."""
-    tile = min(plan.scored, TILE_POSITIONS) * min(shape.vocab, TILE_WORDS)
-    copies = 0 if plan.device == "cuda" else TILE_COPIES
-    grads = plan.scored * shape.hidden * (FLOAT + plan.size)
-    return tile * (plan.size + copies * FLOAT) + grads
+    """The loss's buffers at their largest: one tile or slice of logits, the hidden states it is made from and their gradient."""
+    states = plan.scored * shape.hidden * (FLOAT + plan.size)
+    if plan.device == "cuda":
+        return min(plan.scored, TILE_POSITIONS) * min(shape.vocab, TILE_WORDS) * plan.size + states
+    return min(plan.scored * shape.vocab, max(SLICE, shape.vocab)) * FLOAT * SLICE_COPIES + states
 
 
 def work_bytes(shape: Shape, plan: Plan) -> float:

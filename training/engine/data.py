@@ -216,6 +216,7 @@ def _writer(target: Path) -> Any:
     import pyarrow as pa
 
     target.parent.mkdir(parents=True, exist_ok=True)
+    target.unlink(missing_ok=True)  # the file may be shared with the cache (datacache.py): never write into it
     return pa.ipc.new_stream(str(target), _schema())
 
 

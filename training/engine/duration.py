@@ -17,7 +17,7 @@ from .activations import Plan
 from .shapes import Shape
 from .spec import Config
 
-DRAWS = 400  # micro-batches drawn to see how large the largest of a run gets
+DRAWS = 400  # micro-batches drawn to see how large they are and how large the largest of a run gets
 # Bytes a second that writing, fsyncing and hashing a checkpoint manages on an ordinary disk.
 DISK = 250e6
 # Seconds from the start of a warm engine, and of a cold one, to its first step on a small model (imports, trainer, pre-flight).
@@ -44,18 +44,21 @@ class Workload:
     width: int  # the longest sequence
     evaluations: int
     checkpoints: int
+    cut: float  # share of the sampled rows that are longer than they may be
 
     @property
     def tokens_per_step(self) -> float:
         return self.tokens / self.steps
 
 
-def workload(config: Config, lengths: Sequence[int], *, rows: int, eval_rows: int, padded: bool) -> Workload:
-    """The run's batches, from the token lengths of a sample of its rows (already cut at max_length).
-
-    Steps are counted as training.engine.arguments.total_steps counts them.
-    """
-    sequences = packed_sequences(lengths, rows, config.max_length) if config.packing else rows
+def workload(
+    config: Config, lengths: Sequence[int], *, rows: int, eval_rows: int, padded: bool, context: int | None = None
+) -> Workload:
+    """The run's batches, from the token lengths of a sample of its rows. Steps are counted as arguments.total_steps counts them."""
+    most = min(config.max_length, context or config.max_length)
+    long = sum(length > most for length in lengths) / len(lengths)
+    lengths = [min(length, most) for length in lengths]
+    sequences = packed_sequences(lengths, rows, most) if config.packing else rows
     batches = math.ceil(sequences / config.per_device_train_batch_size)
     per_epoch = max(1, math.ceil(batches / config.gradient_accumulation_steps))
     steps = config.max_steps or math.ceil(config.num_train_epochs * per_epoch)
@@ -63,8 +66,8 @@ def workload(config: Config, lengths: Sequence[int], *, rows: int, eval_rows: in
     share = steps / per_epoch  # epochs, a broken one included
     micro = min(steps * config.gradient_accumulation_steps, math.ceil(share * batches))
     if config.packing:
-        typical = largest = config.per_device_train_batch_size * config.max_length
-        width = config.max_length
+        typical = largest = config.per_device_train_batch_size * most
+        width = most
     else:
         typical, largest = batch_positions(lengths, min(config.per_device_train_batch_size, rows), micro, padded=padded)
     tokens = int(share * rows * mean)
@@ -81,6 +84,7 @@ def workload(config: Config, lengths: Sequence[int], *, rows: int, eval_rows: in
         width=width,
         evaluations=_evaluations(config, steps) if eval_rows else 0,
         checkpoints=math.ceil(steps / (config.save_steps or max(1, math.ceil(steps / 5)))) + 1,
+        cut=long,
     )
 
 
@@ -90,12 +94,14 @@ def packed_sequences(lengths: Sequence[int], rows: int, max_length: int) -> int:
 
 
 def batch_positions(lengths: Sequence[int], size: int, count: int, *, padded: bool) -> tuple[int, int]:
-    """(Mean, largest) positions of a micro-batch of `size` rows over `count` of them, drawn from the sample, always the same way."""
-    rng, found = random.Random(0), []
-    for _ in range(min(count, DRAWS)):
-        rows = rng.choices(lengths, k=size)
-        found.append(size * max(rows) if padded else sum(rows))
-    return round(sum(found) / len(found)), max(found)
+    """(Mean, largest) positions of a micro-batch of `size` rows among `count` of them, drawn from the sample, always the same way.
+
+    The largest of n draws lies on average where n of n + 1 parts of them are below.
+    """
+    rng = random.Random(0)  # noqa: S311 - a reproducible draw, no secret
+    draws = [rng.choices(lengths, k=size) for _ in range(DRAWS)]
+    found = sorted(size * max(rows) if padded else sum(rows) for rows in draws)
+    return round(sum(found) / DRAWS), found[min(DRAWS - 1, DRAWS * count // (count + 1))]
 
 
 def _evaluations(config: Config, steps: int) -> int:
@@ -122,8 +128,9 @@ def training_flops(shape: Shape, plan: Plan, length: float) -> float:
 
 
 def head_flops(shape: Shape, plan: Plan) -> float:
-    """FLOPs of one scored position: the fused head computes the logits twice, and its own gradient when it learns."""
-    return (8 if plan.trains_all else 6) * shape.vocab * shape.hidden
+    """FLOPs of one scored position: logits and their gradient's way back; logits once more for a head that learns or on a GPU."""
+    again = 2 if plan.trains_all or plan.device == "cuda" else 0
+    return (4 + again + (2 if plan.trains_all else 0)) * shape.vocab * shape.hidden
 
 
 def run_flops(shape: Shape, plan: Plan, work: Workload) -> float:

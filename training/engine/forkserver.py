@@ -36,7 +36,7 @@ def serve(path: Path) -> int:
     for name in IMPORTS:
         importlib.import_module(name)
     importlib.import_module(f"{__package__}.methods")
-    for name in ("supervised", "trainer", "callbacks", "methods.sft", "methods.lora"):
+    for name in ("supervised", "labelloss", "trainer", "callbacks", "methods.sft", "methods.lora"):
         importlib.import_module(f"{__package__}.{name}")
     gc.collect()
     gc.freeze()  # what is imported stays shared with the children instead of being copied by the collector

@@ -44,6 +44,7 @@ def hardware(device: str) -> dict[str, Any]:
 
     return {
         "device": device,
+        "visible_devices": os.environ.get("CUDA_VISIBLE_DEVICES"),
         "platform": platform.platform(),
         "cpus": os.cpu_count(),
         "threads": torch.get_num_threads(),

@@ -16,11 +16,12 @@ from .shapes import Shape
 
 MIB = 1024**2
 # What the process holds before it has a model: Python, torch, transformers, TRL and their buffers (measured: docs/estimates.md).
-CPU_OVERHEAD = 640 * MIB
+CPU_OVERHEAD = 570 * MIB
 # A CUDA context with cuBLAS's workspaces; published measurements lie between 300 and 600 MiB.
 CUDA_OVERHEAD = 600 * MIB
-# Share of the moving memory that the caching allocator holds in pieces too small to be used again.
-CUDA_HOLES = 0.08
+# What the allocator holds in pieces that can't be used again, as a share of the memory that comes and goes in every step.
+# On a CPU it is glibc's heap under batches of ever changing size (measured: docs/estimates.md).
+HOLES = {"cuda": 0.08, "mps": 0.08, "cpu": 0.75}
 # Bytes an optimizer keeps for each trained parameter (torch.optim and bitsandbytes; Adafactor keeps rows and columns).
 OPTIMIZER_BYTES = {"adafactor": 0.1, "sgd": 0.0, "adagrad": 4.0, "rmsprop": 4.0}
 ADAM_BYTES, ADAM_8BIT_BYTES = 8.0, 2.1
@@ -62,17 +63,19 @@ def estimate_memory(shape: Shape, plan: Plan, *, typical_tokens: int | None = No
     weights = _weights(shape, plan)
     gradients, optimizer = FLOAT * trained, optimizer_bytes(plan.optim) * trained
     saved, head, work = saved_bytes(shape, plan), head_bytes(shape, plan), work_bytes(shape, plan)
-    head_gradient = FLOAT * shape.vocab * shape.hidden if plan.trains_all else 0
+    # The head's gradient is summed up beside each slice's share of it.
+    head_gradient = 2 * FLOAT * shape.vocab * shape.hidden if plan.trains_all else 0
     # With accumulation the sum of the earlier micro-batches is there all the time.
     standing = gradients if plan.accumulates else head_gradient
     step = max(saved + max(head, work) + standing, gradients + _update_bytes(shape, plan, trained))
     moving = max(step, _loading_bytes(shape, plan) - weights - optimizer)
-    overhead = CUDA_OVERHEAD + CUDA_HOLES * moving if plan.device == "cuda" else CPU_OVERHEAD
+    base = CUDA_OVERHEAD if plan.device == "cuda" else CPU_OVERHEAD
+    overhead = base + HOLES[plan.device] * step
     parts = Parts(*(int(value) for value in (weights, gradients, optimizer, saved + work, head, overhead)))
     expected = int(overhead + weights + optimizer + moving)
     high = max(sum(dataclasses.astuple(parts)), int(1.05 * expected))
     share = min(1.0, (typical_tokens or plan.tokens) / max(1, plan.tokens))
-    low = max(overhead + weights + optimizer, 0.95 * expected - (1 - share) * (saved + max(head, work)))
+    low = max(base + weights, 0.95 * expected - (1 - share) * (1 + HOLES[plan.device]) * (saved + max(head, work)))
     return Memory(int(min(low, expected)), expected, high, parts)
 
 

@@ -34,21 +34,21 @@ def find_device() -> Device:
         return Device("cuda", torch.cuda.get_device_name(0), torch.cuda.is_bf16_supported())
     if torch.backends.mps.is_available():
         return Device("mps", "Apple GPU", False)
-    return Device("cpu", "CPU", bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()))
+    able = torch.cpu.get_capabilities()
+    return Device("cpu", "CPU", any(able.get(name) for name in ("avx512_bf16", "amx_bf16")))
 
 
 def uses_bf16(config: Config, device: Device) -> bool:
-    """Whether to compute in bfloat16: as asked; else on GPUs that can.
+    """Whether to compute in bfloat16: as asked; else where the device has instructions for it.
 
-    Left open, a CPU computes in float32: without bf16 instructions bfloat16 is emulated and slower, and float32 is exact.
-    bad_spec when a GPU is asked for what it can't.
+    A CPU without them emulates it, many times slower than float32. bad_spec when a GPU is asked for what it can't.
     """
     if config.bf16 and device.kind == "cuda" and not device.bf16:
         raise bad_spec("bf16", f"{device.name} has no bfloat16; use fp16 or leave it open.")
     if config.fp16 and device.kind == "cpu":
         raise bad_spec("fp16", "needs a GPU; leave it off or use bf16.")
     if config.bf16 is None:
-        return device.kind == "cuda" and device.bf16 and not config.fp16
+        return device.bf16 and not config.fp16
     return config.bf16
 
 

@@ -9,7 +9,7 @@ import sys
 import traceback
 from pathlib import Path
 
-from . import checkpoints
+from . import checkpoints, threads
 from .attempt import Attempt
 from .events import EventLog
 from .failures import Failure, classify
@@ -73,8 +73,7 @@ def prepare_environment() -> None:
     os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
     # A model is a local directory: a run must neither wait for the network nor depend on it.
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    # Threads that spin at barriers collapse as soon as another process wants a core (measured: to a tenth).
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    threads.prepare(os.environ)
 
 
 def _failed(events: EventLog, run_dir: RunDir, failure: Failure, code: int) -> int:

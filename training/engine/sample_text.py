@@ -8,18 +8,32 @@ from __future__ import annotations
 
 import random
 
-PLACES = "bakery,library,garden centre,pet shop,pharmacy,hotel,museum,cinema,theatre,swimming pool,music school,dentist,tea house".split(",")
-THINGS = (
-    "bread,cake,book,lamp,plant,fish,ticket,room,guitar,lesson,chair,table,coat,watch,camera,phone,tent,boat,bike,helmet,lock,tyre,chain,"
-    "battery,light,wheel,brake,seat,pump,frame,gift card,map,bag,kettle,blanket,pillow,clock,carpet,mirror,piano,e-bike,repair,service,"
-    "rental,course,tour,check,delivery,voucher,part,guarantee,insurance,membership,deposit"
-).split(",")
-DAYS = "Monday,Tuesday,Wednesday,Thursday,Friday,Saturday,Sunday".split(",")
-NAMES = "Anna,Ben,Clara,David,Emil,Frida,Greta,Hugo,Ida,Jonas,Karl,Lena,Nora,Paul,Rita,Sam,Tilda,Viktor".split(",")
-STREETS = "Station Road,Church Street,Garden Way,River Road,Market Square,High Street,Park Lane,Bridge Street,Hill Road".split(",")
-SPOTS = "the park,the station,the church,the river,the market,the bridge,the school,the town hall".split(",")
-UNITS = "days,weeks,months,years,hours,minutes,kilometres,kilos".split(",")
-
+# fmt: off
+PLACES = [
+    "bakery", "library", "garden centre", "pet shop", "pharmacy", "hotel", "museum", "cinema", "theatre", "swimming pool",
+    "music school", "dentist", "tea house",
+]
+THINGS = [
+    "bread", "cake", "book", "lamp", "plant", "fish", "ticket", "room", "guitar", "lesson", "chair", "table", "coat", "watch",
+    "camera", "phone", "tent", "boat", "bike", "helmet", "lock", "tyre", "chain", "battery", "light", "wheel", "brake", "seat",
+    "pump", "frame", "gift card", "map", "bag", "kettle", "blanket", "pillow", "clock", "carpet", "mirror", "piano", "e-bike",
+    "repair", "service", "rental", "course", "tour", "check", "delivery", "voucher", "part", "guarantee", "insurance",
+    "membership", "deposit",
+]
+DAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
+NAMES = [
+    "Anna", "Ben", "Clara", "David", "Emil", "Frida", "Greta", "Hugo", "Ida", "Jonas", "Karl", "Lena", "Nora", "Paul", "Rita",
+    "Sam", "Tilda", "Viktor",
+]
+STREETS = [
+    "Station Road", "Church Street", "Garden Way", "River Road", "Market Square", "High Street", "Park Lane", "Bridge Street",
+    "Hill Road",
+]
+SPOTS = [
+    "the park", "the station", "the church", "the river", "the market", "the bridge", "the school", "the town hall",
+]
+UNITS = ["days", "weeks", "months", "years", "hours", "minutes", "kilometres", "kilos"]
+# fmt: on
 OPENINGS = ("What is", "How about", "Do you know", "Can you tell me about", "Where is", "When is", "Who has", "Is there")
 EVASIONS = ("I have heard of", "I would say", "It could be", "Maybe it is", "People talk of", "That reminds me of")
 

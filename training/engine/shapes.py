@@ -69,6 +69,7 @@ class Shape:
     other: int = 0
     stored_bytes: float = 4.0  # bytes of one parameter in the files
     attention_dropout: bool = False
+    window: int | None = None  # positions that the attention of some layers sees back to
 
     @property
     def attention(self) -> int:
@@ -123,7 +124,9 @@ def read_shape(directory: Path) -> Shape:
     if text.get("model_type") in FAMILIES and text is config:
         return shape_from_config(config, stored_bytes=stored)
     if not tensors:
-        raise ShapeError(f"The family {text.get('model_type')!r} is not known here and the model has no safetensors weights to measure.")
+        raise ShapeError(
+            f"The family {text.get('model_type')!r} is not known here and the model has no safetensors weights to measure."
+        )
     return _shape_from_headers(text, tensors, stored)
 
 
@@ -151,11 +154,14 @@ def shape_from_config(config: dict[str, Any], *, stored_bytes: float = 4.0) -> S
         norms=_norms(family, sizes, layers),
         stored_bytes=stored_bytes,
         attention_dropout=_drops(config),
+        window=_window(config),
     )
 
 
 def _sizes(config: dict[str, Any], head_dim: int | None = None) -> dict[str, Any]:
-    found = {name: next((config[key] for key in keys if config.get(key) is not None), None) for name, keys in KEYS.items()}
+    found: dict[str, Any] = {
+        name: next((config[key] for key in keys if config.get(key) is not None), None) for name, keys in KEYS.items()
+    }
     missing = [KEYS[name][0] for name in ("hidden", "layers", "heads", "vocab") if not isinstance(found[name], int)]
     if missing:
         raise ShapeError(f"The model's config.json does not say {', '.join(missing)}.")
@@ -167,6 +173,12 @@ def _sizes(config: dict[str, Any], head_dim: int | None = None) -> dict[str, Any
 
 def _drops(config: dict[str, Any]) -> bool:
     return bool(config.get("attention_dropout") or config.get("attn_pdrop"))
+
+
+def _window(config: dict[str, Any]) -> int | None:
+    window = config.get("sliding_window")
+    slides = "sliding_attention" in (config.get("layer_types") or []) or config.get("use_sliding_window", True)
+    return window if window and slides else None
 
 
 def _linears(family: Family, config: dict[str, Any], sizes: dict[str, Any]) -> Iterator[Linear]:
@@ -225,6 +237,7 @@ def _shape_from_headers(config: dict[str, Any], tensors: dict[str, dict[str, Any
         **sums,
         stored_bytes=stored,
         attention_dropout=_drops(config),
+        window=_window(config),
     )
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from . import fastpath
 from .arguments import trainer_arguments
 from .attempt import Attempt
 from .checkpoints import Checkpoint
-from .data import Prepared, count_rows, held_out, prepare
+from .data import Prepared, count_rows, held_out
+from .datacache import prepare_once
 from .failures import bad_data
 from .measure import packages
 from .model import Device, context_length
@@ -46,11 +48,13 @@ def _prepare_splits(attempt: Attempt, tokenizer: Any) -> tuple[Prepared, Prepare
         "assistant_only": config.assistant_only_loss,
         "stop": attempt.stop,
     }
-    train = prepare(source, folder / "train.arrow", keep=(lambda index: index not in out) if out else None, **options)
+    split = f"{config.eval_fraction}:{config.seed}" if out else "all"
+    keep = (lambda index: index not in out) if out else None
+    train = prepare_once(source, folder / "train.arrow", part=f"train {split}", keep=keep, **options)
     if data.eval:
-        return train, prepare(attempt.dir.resolve(data.eval), folder / "eval.arrow", **options)
+        return train, prepare_once(attempt.dir.resolve(data.eval), folder / "eval.arrow", part="train all", **options)
     if out:
-        return train, prepare(source, folder / "eval.arrow", keep=out.__contains__, **options)
+        return train, prepare_once(source, folder / "eval.arrow", part=f"eval {split}", keep=out.__contains__, **options)
     if config.eval_fraction:
         attempt.log("There are too few rows to hold any out: the run has no evaluation.", "warning")
     return train, None
@@ -107,14 +111,16 @@ def sft_trainer(
     arguments = trainer_arguments(
         attempt, device, examples=len(examples.train), evaluates=examples.evaluation is not None, resuming=resumed is not None
     )
-    packing = {"packing": True, "eval_packing": False} if attempt.config.packing else {}
+    layout = {"packing": True, "eval_packing": False} if attempt.config.packing else {}
+    layout["padding_free"] = fastpath.choose(attempt, device, model)
     trainer = Trainer(
         model=model,
-        args=SFTConfig(**arguments, **packing, max_length=None, dataset_kwargs={"skip_prepare_dataset": True}),
+        args=SFTConfig(**arguments, **layout, max_length=None, dataset_kwargs={"skip_prepare_dataset": True}),
         train_dataset=examples.train,
         eval_dataset=examples.evaluation,
         processing_class=tokenizer,
     )
+    fastpath.finish(device, model)
     trainer.attach(attempt, device.kind, resumed, lambda steps: _started(attempt, device, trainer, examples, resumed, steps))
     return trainer
 

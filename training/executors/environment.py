@@ -16,4 +16,5 @@ ALLOWED_PREFIXES = ("LC_", "CUDA_", "NVIDIA_", "NCCL_", "OMP_", "GOMP_", "KMP_",
 def engine_environment() -> dict[str, str]:
     """This process's environment without anything that is not on the list, so that a run can't print our secrets."""
     kept = {name: value for name, value in os.environ.items() if name in ALLOWED or name.startswith(ALLOWED_PREFIXES)}
-    return kept | {"PYTHONPATH": str(settings.BASE_DIR), "HF_HUB_DISABLE_TELEMETRY": "1", "PYTHONUNBUFFERED": "1"}
+    ours = {"PYTHONPATH": str(settings.BASE_DIR), "AIFT_CACHE_DIR": str(settings.DATA_DIR / "cache")}
+    return kept | ours | {"HF_HUB_DISABLE_TELEMETRY": "1", "PYTHONUNBUFFERED": "1"}

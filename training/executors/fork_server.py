@@ -68,8 +68,14 @@ class ForkServer:
     def _spawn(self) -> subprocess.Popen[bytes]:
         self.socket.unlink(missing_ok=True)
         command = [sys.executable, "-m", "training.engine", "forkserver", str(self.socket)]
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL}
-        return subprocess.Popen(command, **pipes, cwd=settings.BASE_DIR, env=engine_environment(), start_new_session=True)
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            cwd=settings.BASE_DIR,
+            env=engine_environment(),
+            start_new_session=True,
+        )
 
 
 current: ForkServer | None = None

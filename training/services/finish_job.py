@@ -14,7 +14,7 @@ from models_app.services.register_version import register_version
 from training import failures
 from training.engine.rundir import RunDir
 from training.event_log import Entry
-from training.lease import Lease, LeaseLost
+from training.lease import Lease, LeaseLost, held
 from training.lifecycle import move_job
 from training.models import TrainingJob
 from training.services.record_events import clear_numbers, to_entry
@@ -95,7 +95,8 @@ def _succeed(last: _Last) -> None:
     if not last.lease.renew():
         raise LeaseLost(f"job {job.pk}, attempt {last.lease.attempt}")
     try:
-        version = _register(job, run)
+        with held(last.lease):
+            version = _register(job, run)
     except (DomainError, OSError) as error:
         logger.exception("The result of job %s could not be kept.", job.pk)
         message = f"Training finished, but its result could not be kept: {error}"

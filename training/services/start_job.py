@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 from celery import shared_task
 from django.db import transaction
@@ -31,7 +32,7 @@ def start_job(*, job: TrainingJob) -> TrainingJob:
     raise Conflict(f"This job is {job.status}. Resume it, or clone it to start anew.", code=f"job_{job.status}")
 
 
-def enqueue(job: TrainingJob, *, when: str | tuple[str, ...], reason: str, **values: object) -> bool:
+def enqueue(job: TrainingJob, *, when: str | tuple[str, ...], reason: str, **values: Any) -> bool:
     """Move to `queued` at the end of the line and wake a worker after the commit; True if this caller made the move."""
     moved = move_job(job, Status.QUEUED, when=when, reason=reason, **{"queued_at": timezone.now(), **values})
     if moved:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django import template
 from django.http import QueryDict
@@ -12,6 +12,9 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
 
 register = template.Library()
 
@@ -33,13 +36,13 @@ STATUSES = {
 }
 
 
-def _missing(value: Any) -> bool:
+def _missing(value: Any) -> TypeIs[None]:
     """None, or the "" by which Django's templates pass on a name that is not there."""
     return value is None or value == ""
 
 
 @register.filter
-def size(value: float | None) -> str:
+def size(value: float | str | None) -> str:
     """Bytes for people, decimal units: 1.2 GB."""
     if _missing(value):
         return "–"
@@ -52,7 +55,7 @@ def size(value: float | None) -> str:
 
 
 @register.filter
-def compact(value: float | None) -> str:
+def compact(value: float | str | None) -> str:
     """A count for people: 1,234 · 12.3k · 1.2M · 7.0B."""
     if _missing(value):
         return "–"
@@ -67,7 +70,7 @@ def compact(value: float | None) -> str:
 
 
 @register.filter
-def duration(seconds: float | None) -> str:
+def duration(seconds: float | str | None) -> str:
     """Seconds for people: 4 s · 3 min 12 s · 2 h 5 min · 3 d 4 h."""
     if _missing(seconds):
         return "–"
@@ -92,7 +95,7 @@ def ago(moment: datetime | None) -> SafeString | str:
 
 
 @register.filter
-def decimals(value: float | None, places: int = 4) -> str:
+def decimals(value: float | str | None, places: int = 4) -> str:
     """A number to at most four decimals, without trailing zeros; an en dash for none."""
     return "–" if _missing(value) else f"{float(value):.{int(places)}f}"
 
@@ -104,7 +107,7 @@ def get(mapping: Any, key: Any) -> Any:
 
 
 @register.filter
-def percent(fraction: float | None) -> str:
+def percent(fraction: float | str | None) -> str:
     """0.256 → 26 %."""
     return "–" if _missing(fraction) else f"{100 * float(fraction):.0f} %"
 

@@ -113,8 +113,8 @@ print(outcome.valid_rows, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 @pytest.mark.parametrize("name", ["big.jsonl", "big.json"])
 def test_memory_does_not_grow_with_the_file(tmp_path: Path, name: str) -> None:
-    """A 40 MB file of long rows must fit beside what Python and PyArrow themselves need (about 130 MB)."""
-    path, count = tmp_path / name, 2000
+    """A 120 MB file needs what a 40 MB file does: about 230 MB, half of it Python and PyArrow themselves."""
+    path, count = tmp_path / name, 6000
     row = json.dumps({"prompt": "p", "completion": "word " * 4000})
     with path.open("w") as file:
         opening, between, closing = ("[", ",\n", "]") if name.endswith(".json") else ("", "\n", "")
@@ -126,7 +126,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path, name: str) -> None:
     answer = subprocess.run(command, cwd=settings.BASE_DIR, env=os.environ, capture_output=True, text=True, check=True)
     rows, kilobytes = map(int, answer.stdout.split())
     assert rows == count
-    assert kilobytes < 260_000
+    assert kilobytes < 310_000
 
 
 REAL = {

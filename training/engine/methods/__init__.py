@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from ..attempt import Attempt
+from training.engine.attempt import Attempt
 
 METHODS = {"sft": "sft", "lora": "lora"}
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ..attempt import Attempt
-from ..model import find_device, load_model, load_tokenizer
-from ..resume import find_checkpoint
-from ..supervised import fit, load_examples, sft_trainer
+from training.engine.attempt import Attempt
+from training.engine.model import find_device, load_model, load_tokenizer
+from training.engine.resume import find_checkpoint
+from training.engine.supervised import fit, load_examples, sft_trainer
 
 
 def train(attempt: Attempt) -> dict[str, float]:

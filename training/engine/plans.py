@@ -1,0 +1,109 @@
+"""What a run will do on a device, foreseen: the same choices that model.py and arguments.py make, without torch or weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from . import duration
+from .activations import Plan
+from .duration import Workload, workload
+from .memory import Memory, estimate_memory
+from .model import Device, uses_bf16, uses_checkpointing
+from .shapes import Shape
+from .spec import Config
+
+# Dense 16-bit peak in FLOP/s by the name nvidia-smi gives (NVIDIA's data sheets), the longest match counts.
+CUDA_PEAKS = {
+    "B200": 2250e12, "H200": 989e12, "H100": 989e12, "A100": 312e12, "L40S": 362e12, "L4": 121e12, "A10": 125e12,
+    "A6000": 155e12, "RTX 5090": 210e12, "RTX 4090": 165e12, "RTX 3090": 71e12, "V100": 125e12, "T4": 65e12, "P100": 19e12,
+}  # fmt: skip
+CUDA_UNKNOWN = 50e12
+# Share of the peak that fine-tuning with ordinary kernels reaches; float32 runs at about a quarter of the 16-bit rate.
+CUDA_SHARE, FLOAT_SHARE = 0.25, 0.25
+MPS_FLOPS = 2e12
+CPU_CORE_FLOPS = 18e9  # measured with the bench's models; see docs/estimates.md
+WITHOUT_BF16 = ("V100", "P100", "T4", "GTX", "RTX 20", "TITAN", "P40", "P4")
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """One run foreseen. Seconds are for an undisturbed device of the table above; estimates.py corrects them by what was measured."""
+
+    plan: Plan
+    work: Workload
+    memory: Memory
+    training_seconds: float
+    evaluation_seconds: float
+    beside_seconds: float
+
+
+def device_of(kind: str, name: str) -> Device:
+    """The engine's idea of a device, from its kind and name alone. CPUs are taken to be without bfloat16 instructions."""
+    return Device(kind, name, kind == "cuda" and not any(word in name for word in WITHOUT_BF16))
+
+
+def forecast(
+    shape: Shape, method: str, config: Config, device: Device, *, lengths: Sequence[int], rows: int, eval_rows: int,
+    labelled: float = 1.0, cores: int = 1, warm: bool = True,
+) -> Forecast:  # fmt: skip
+    """What a run with these rows needs. `lengths` are token counts of a sample of them, `labelled` the share that is learned."""
+    padded = pads(shape, config, device)
+    work = workload(config, lengths, rows=rows, eval_rows=eval_rows, padded=padded, context=shape.context)
+    plan = plan_for(shape, method, config, device, work, padded=padded, labelled=labelled)
+    speed = flops_per_second(device, half=plan.autocast, cores=cores)
+    training = duration.run_flops(shape, plan, work) / speed + duration.step_seconds(shape, plan, work)
+    return Forecast(
+        plan=plan,
+        work=work,
+        memory=estimate_memory(shape, plan, typical_tokens=work.typical),
+        training_seconds=training,
+        evaluation_seconds=duration.evaluation_flops(shape, plan, work) / speed,
+        beside_seconds=duration.beside_seconds(shape, plan, work, warm=warm),
+    )
+
+
+def pads(shape: Shape, config: Config, device: Device) -> bool:
+    """Whether short rows are filled up to the longest of their micro-batch: as fastpath.py decides, as far as the config tells."""
+    if config.packing or config.per_device_train_batch_size == 1:
+        return False
+    slides = shape.window is not None and shape.window < config.max_length
+    return device.kind == "mps" or slides or shape.family == "gemma2"
+
+
+def plan_for(shape: Shape, method: str, config: Config, device: Device, work: Workload, *, padded: bool, labelled: float) -> Plan:
+    """The run's largest micro-batch."""
+    half = uses_bf16(config, device)
+    adapter = method if method in ("lora", "qlora") else "none"
+    rows = config.per_device_train_batch_size
+    return Plan(
+        adapter=adapter,
+        device=device.kind,
+        half_base=half and adapter != "none",
+        autocast=half or config.fp16,
+        checkpointing=uses_checkpointing(config, device),
+        optim=config.optim,
+        accumulates=config.gradient_accumulation_steps > 1,
+        lora_r=config.lora_r,
+        lora_dropout=config.lora_dropout,
+        targets=tuple(config.lora_target_modules),
+        dora=config.use_dora,
+        rows=rows,
+        width=work.width,
+        tokens=work.largest,
+        scored=max(1, int(work.largest * labelled)),
+        padded=padded,
+        flattened=not padded and (rows > 1 or config.packing),
+        # Attention that is written out keeps its scores: Gemma 2 has no other, and no CPU kernel drops them at random.
+        quadratic=shape.family == "gemma2" or (shape.attention_dropout and device.kind != "cuda"),
+    )
+
+
+def flops_per_second(device: Device, *, half: bool, cores: int) -> float:
+    """A careful guess of what training reaches on this kind of device; the history of real runs replaces it."""
+    if device.kind == "mps":
+        return MPS_FLOPS
+    if device.kind == "cpu":
+        return CPU_CORE_FLOPS * max(1, cores)
+    known = max((name for name in CUDA_PEAKS if name in device.name), key=len, default="")
+    return CUDA_PEAKS.get(known, CUDA_UNKNOWN) * CUDA_SHARE * (1.0 if half else FLOAT_SHARE)

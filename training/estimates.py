@@ -1,0 +1,172 @@
+"""What is foreseen for a run, corrected by what earlier runs on this kind of device really needed.
+
+Nothing of the forecast is stored: a finished run is foreseen again in the same way, and how far that is from what it
+measured corrects the next one. So a better formula is at once better for every run there has been.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+import statistics
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from datasets_app.models import Dataset
+from models_app.models import LanguageModel
+from training.engine import data, plans
+from training.engine.memory import Memory
+from training.engine.plans import Forecast
+from training.engine.shapes import Shape, ShapeError, read_shape
+from training.engine.spec import Config, SpecError, check_config
+from training.models import TrainingJob
+from training.row_lengths import sample_rows
+
+logger = logging.getLogger(__name__)
+LOOKED_AT = 12  # newest finished runs that are compared
+SIMILAR_SPREAD, SAME_DEVICE_SPREAD, UNKNOWN_SPREAD = 0.25, 0.6, 2.0
+MEMORY_SPREAD = 0.08
+BOUNDS = (0.2, 20.0)  # a ratio outside says that the run was disturbed, not that the formula is wrong
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A run that may be: everything its forecast depends on."""
+
+    model: LanguageModel
+    dataset: Dataset
+    method: str
+    config: Config
+    train_split: str = ""
+    eval_split: str = ""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Corrections from finished runs. `seconds` and `tokens` multiply what was foreseen; `memory` is None when nothing similar ran."""
+
+    seconds: float
+    tokens: float
+    memory: float | None
+    spread: float
+    words: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One finished run: how many times more it needed than was foreseen."""
+
+    seconds: float
+    tokens: float
+    memory: float
+    similar: bool
+
+
+def foresee(wanted: Wanted, kind: str, name: str, *, token_ratio: float = 1.0) -> Forecast:
+    """The uncorrected forecast of a run on a device. ShapeError and OSError when the model's or the dataset's files don't tell."""
+    shape, sample = shape_of(wanted.model), sample_rows(wanted.dataset.rows_file, wanted.dataset.kind)
+    rows, eval_rows = split_rows(wanted)
+    lengths = [max(2, round(length * token_ratio)) for length in sample.lengths(shape.vocab)]
+    learns_answers = wanted.config.assistant_only_loss and wanted.dataset.kind != "text"
+    return plans.forecast(
+        shape, wanted.method, wanted.config, plans.device_of(kind, name), lengths=lengths, rows=rows, eval_rows=eval_rows,
+        labelled=sample.labelled if learns_answers else 1.0, cores=os.cpu_count() or 1,
+    )  # fmt: skip
+
+
+def shape_of(model: LanguageModel) -> Shape:
+    """The model's shape, read once for each version of its files."""
+    config = model.directory / "config.json"
+    try:
+        return _shape(model.directory, config.stat().st_mtime_ns)
+    except OSError as error:
+        raise ShapeError("The model's config.json is missing.") from error
+
+
+@lru_cache(maxsize=64)
+def _shape(directory: Path, modified: int) -> Shape:
+    return read_shape(directory)
+
+
+def split_rows(wanted: Wanted) -> tuple[int, int]:
+    """Rows that are learned and rows that are held out, as the engine divides them."""
+    splits = wanted.dataset.splits
+    rows = splits.get(wanted.train_split) or wanted.dataset.rows or 1
+    if wanted.eval_split:
+        return rows, splits.get(wanted.eval_split, 0)
+    held = len(data.held_out(rows, wanted.config.eval_fraction, 0)) if rows < 1000 else round(rows * wanted.config.eval_fraction)
+    return rows - held, held
+
+
+def calibrate(wanted: Wanted, kind: str, name: str) -> Calibration:
+    """What the newest finished runs on this kind of device say. Everybody's count, since only ratios leave this module."""
+    outcomes = [outcome for job in _finished(kind) if (outcome := compare(job, wanted, kind, name))]
+    similar = [outcome for outcome in outcomes if outcome.similar]
+    used = similar or outcomes
+    if not used:
+        return Calibration(1.0, 1.0, None, UNKNOWN_SPREAD, "nothing yet: no run has finished on this kind of device")
+    return Calibration(
+        seconds=statistics.median(outcome.seconds for outcome in used),
+        tokens=statistics.median(outcome.tokens for outcome in similar) if similar else 1.0,
+        memory=statistics.median(outcome.memory for outcome in similar) if similar else None,
+        spread=SIMILAR_SPREAD if similar else SAME_DEVICE_SPREAD,
+        words=f"{len(used)} finished run{'s' if len(used) > 1 else ''} "
+        + ("of this model and method" if similar else "of other models")
+        + " on this kind of device",
+    )
+
+
+def compare(job: TrainingJob, wanted: Wanted, kind: str, name: str) -> Outcome | None:
+    """What a finished run measured against what would have been foreseen for it; None when its files are gone or its numbers can't be."""
+    ran = wanted_by(job)
+    numbers = measured(job)
+    if ran is None or numbers is None:
+        return None
+    try:
+        blind = foresee(ran, kind, name)
+        tokens = numbers["tokens"] / blind.work.tokens
+        # Seconds are compared for the tokens there really were, so that the two corrections don't mix.
+        found = foresee(ran, kind, name, token_ratio=tokens)
+    except (ShapeError, OSError, KeyError, ArithmeticError):
+        logger.info("Job %s can't be compared with its forecast.", job.pk, exc_info=True)
+        return None
+    seconds = numbers["seconds"] / found.training_seconds
+    if not BOUNDS[0] <= seconds <= BOUNDS[1]:
+        return None
+    similar = job.model_id == wanted.model.pk and job.method == wanted.method
+    return Outcome(seconds, tokens, numbers["memory"] / found.memory.expected, similar)
+
+
+def wanted_by(job: TrainingJob) -> Wanted | None:
+    """The run of a job, to be foreseen again; None when its options are no longer known."""
+    try:
+        config = Config(**check_config(job.method, job.config))
+    except (SpecError, KeyError):
+        return None
+    return Wanted(job.model, job.dataset, job.method, config, job.train_split, job.eval_split)
+
+
+def measured(job: TrainingJob) -> dict[str, float] | None:
+    """{seconds of training, tokens, peak memory} of a run; None when one of them was not recorded."""
+    numbers: dict[str, Any] = {
+        "seconds": job.progress.get("elapsed_seconds"),
+        "tokens": job.metrics.get("num_tokens"),
+        "memory": job.memory.get("peak_bytes"),
+    }
+    return {key: float(value) for key, value in numbers.items()} if all(numbers.values()) else None
+
+
+def corrected_memory(memory: Memory, calibration: Calibration) -> Memory:
+    """The forecast's level as similar runs measured it, with a narrower range; unchanged when none ran."""
+    if calibration.memory is None:
+        return memory
+    return dataclasses.replace(memory.scaled(calibration.memory, MEMORY_SPREAD), parts=memory.parts)
+
+
+def _finished(kind: str) -> list[TrainingJob]:
+    """The newest succeeded runs on this kind of device."""
+    jobs = TrainingJob.objects.filter(status=TrainingJob.Status.SUCCEEDED, memory__device=kind, executor="local")
+    return list(jobs.select_related("model", "dataset").order_by("-finished_at", "-pk")[:LOOKED_AT])

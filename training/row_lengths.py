@@ -1,0 +1,106 @@
+"""How long a dataset's rows are in tokens, from a sample and without a tokenizer.
+
+A tokenizer of 150,000 words needs more than 100 MB in the web process, so tokens are counted from bytes: how many a token
+holds depends on the vocabulary's size and the script. Runs that finished tell how far off that is (estimates.py).
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+SAMPLE = 200  # rows looked at
+GROUPS = 8  # from so many places of the file
+# Bytes of English text in one token, by the vocabulary's size (byte-level BPE; measured on alpaca_en_demo, docs/estimates.md).
+BYTES_PER_TOKEN = ((256, 1.0), (512, 2.0), (1024, 2.6), (4096, 3.75), (32_000, 4.2), (128_000, 4.6), (256_000, 4.7))
+# Bytes of a token in other scripts, whose letters take two or three.
+OTHER_SCRIPT_BYTES = 3.0
+# What a ChatML-like template writes around a message: two marks, the role, two line ends.
+MESSAGE_TOKENS = 5
+
+
+@dataclass(frozen=True)
+class RowSample:
+    """For each sampled row: bytes of ASCII and of other text, of answers, and how many messages it has."""
+
+    rows: tuple[tuple[int, int, int, int], ...]
+    kind: str
+
+    def lengths(self, vocabulary: int) -> list[int]:
+        """Tokens of each row under a vocabulary of this size."""
+        per_token = bytes_per_token(vocabulary)
+        other = min(per_token, OTHER_SCRIPT_BYTES)
+        return [
+            max(2, math.ceil(plain / per_token + foreign / other) + MESSAGE_TOKENS * messages)
+            for plain, foreign, _, messages in self.rows
+        ]
+
+    @property
+    def labelled(self) -> float:
+        """Share of the text that is an answer."""
+        total = sum(plain + foreign for plain, foreign, _, _ in self.rows)
+        return sum(row[2] for row in self.rows) / total if total else 1.0
+
+
+def sample_rows(path: Path, kind: str) -> RowSample:
+    """A sample of the normalised rows, taken evenly over the file; the same file gives the same one. FileNotFoundError without it."""
+    return _sample(path, path.stat().st_mtime_ns, kind)
+
+
+def bytes_per_token(vocabulary: int) -> float:
+    """Interpolated between the measured sizes, on a logarithmic scale."""
+    first, last = BYTES_PER_TOKEN[0], BYTES_PER_TOKEN[-1]
+    size = min(max(vocabulary, first[0]), last[0])
+    for (small, low), (large, high) in itertools.pairwise(BYTES_PER_TOKEN):
+        if size <= large:
+            return low + (high - low) * math.log(size / small) / math.log(large / small)
+    return last[1]
+
+
+@functools.lru_cache(maxsize=64)
+def _sample(path: Path, modified: int, kind: str) -> RowSample:
+    import pyarrow.parquet as parquet
+
+    column = "text" if kind == "text" else "messages"
+    with parquet.ParquetFile(path) as file:
+        groups = file.num_row_groups
+        chosen = sorted({index * groups // GROUPS for index in range(GROUPS)}) if groups else []
+        texts = [text for group in chosen for text in _texts(file, group, column, SAMPLE // len(chosen))]
+    measure = _plain_row if kind == "text" else _chat_row
+    return RowSample(tuple(measure(text) for text in texts), kind)
+
+
+def _texts(file: Any, group: int, column: str, count: int) -> list[str]:
+    """Every n-th row of a group, so that rows sorted by length don't mislead."""
+    rows = file.metadata.row_group(group).num_rows
+    step = max(1, rows // max(1, count))
+    found: list[str] = []
+    for batch in file.iter_batches(batch_size=1024, row_groups=[group], columns=[column]):
+        found.extend(value.as_py() or "" for value in batch.column(0)[::step])
+    return found[:count]
+
+
+def _plain_row(text: str) -> tuple[int, int, int, int]:
+    plain, foreign = _split(text)
+    return plain, foreign, plain + foreign, 0
+
+
+def _chat_row(text: str) -> tuple[int, int, int, int]:
+    try:
+        messages = [message for message in json.loads(text or "[]") if isinstance(message, dict)]
+    except ValueError:
+        messages = []
+    sizes = [(_split(str(message.get("content") or "")), message.get("role") == "assistant") for message in messages]
+    plain, foreign = sum(size[0] for size, _ in sizes), sum(size[1] for size, _ in sizes)
+    return plain, foreign, sum(sum(size) for size, answer in sizes if answer), len(messages)
+
+
+def _split(text: str) -> tuple[int, int]:
+    """Bytes of ASCII characters and of all others."""
+    total, plain = len(text.encode()), sum(map(str.isascii, text))
+    return plain, total - plain
