@@ -41,15 +41,16 @@ def main() -> None:
     parser.add_argument("--only", default="", help="model/method/length/batch")
     parser.add_argument("--again", action="store_true")
     options = parser.parse_args()
-    known = {item["run"]: item for item in json.loads(STORED.read_text())["runs"]} if options.again else {}
+    stored = json.loads(STORED.read_text()) if options.again else {"runs": [], "steps": options.steps}
+    known, steps = {item["run"]: item for item in stored["runs"]}, stored["steps"]
     results: list[dict[str, Any]] = []
     with workspace() as folder:
         for case in cases():
             if options.only in name_of(case) and (name_of(case) in known or not options.again):
-                results.append(measure(Path(folder), case, options.steps, known.get(name_of(case))))
+                results.append(measure(Path(folder), case, steps, known.get(name_of(case))))
                 if not options.only:
                     leave_one_out(results)
-                    write("estimates", {"steps": options.steps, "runs": results, "summary": summary(results)})
+                    write("estimates", {"steps": steps, "runs": results, "summary": summary(results)})
     leave_one_out(results)
     print(table(results))
 

@@ -92,7 +92,7 @@
 
   function refreshHead() {
     page.dataset.status = job.status;
-    window.htmx?.ajax("GET", urls.head, { target: "#job-head", swap: "outerHTML" });
+    for (const target of ["#job-head", "#job-facts"]) window.htmx?.ajax("GET", urls.head, { target, swap: "outerHTML" });
     if (FINAL.includes(job.status)) linkState("");
   }
 
@@ -109,7 +109,7 @@
     log: (event) => event.text,
     warning: (event) => event.text ?? event.message,
     error: (event) => event.text ?? event.message,
-    status: (event) => `${STATUSES[event.status] || event.status}${event.reason ? `: ${event.reason}` : ""}`,
+    status: (event) => event.reason || STATUSES[event.status] || event.status,
     phase: (event) => (PHASES[event.phase] || event.phase || "") + (event.note ? `: ${event.note}` : ""),
     checkpoint: (event) => `Checkpoint at step ${event.step}${event.bytes ? `, ${bytes(event.bytes)}` : ""}`,
   };

@@ -41,7 +41,7 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
     if isinstance(exc, PermissionDenied):
         exc = exceptions.PermissionDenied(*exc.args)
     if isinstance(exc, exceptions.Throttled):
-        wait = math.ceil(exc.wait or 1)
+        wait = math.ceil(getattr(exc, "wait", None) or 1)  # seconds; missing from the stubs
         return _response(429, f"Too many requests. Try again in {wait} s.", "throttled", retry_after=wait)
     response = drf_exception_handler(exc, context)
     if response is not None and isinstance(exc, exceptions.APIException):
@@ -93,6 +93,8 @@ def _code(exc: exceptions.APIException) -> str:
 
 class OwnedViewSetMixin:
     """A viewset over an OwnedQuerySet: whatever is not the caller's does not exist."""
+
+    request: Any
 
     def get_queryset(self) -> Any:
         return super().get_queryset().for_user(self.request.user)  # type: ignore[misc]

@@ -33,7 +33,8 @@ class Lifecycle(models.Model):
     def move(self, to: str, *, when: str | tuple[str, ...], **values: Any) -> bool:
         """Set the status to `to` (and `values`) if it is one of `when` now; True if this caller made the move."""
         states = (when,) if isinstance(when, str) else when
-        won = type(self)._default_manager.filter(pk=self.pk, status__in=states).update(status=to, **values)
+        rows: Any = type(self)._default_manager  # `status` is a subclass's field
+        won = rows.filter(pk=self.pk, status__in=states).update(status=to, **values)
         self.refresh_from_db(fields=["status", *values])
         return won == 1
 

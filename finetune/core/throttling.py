@@ -11,7 +11,7 @@ from rest_framework.throttling import SimpleRateThrottle
 
 class _ScopedThrottle(SimpleRateThrottle):
     def get_rate(self) -> str | None:
-        return settings.THROTTLE_RATES[self.scope]
+        return settings.THROTTLE_RATES[str(self.scope)]
 
     def get_cache_key(self, request: Any, view: Any) -> str:
         user = getattr(request, "user", None)

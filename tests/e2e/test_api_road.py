@@ -23,9 +23,9 @@ QUESTIONS = [
 ]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def client(stack: Stack) -> httpx.Client:
-    """A new person, signed in with a bearer token."""
+    """A person with a bearer token."""
     name = f"script-{uuid.uuid4().hex[:8]}"
     body = {"username": name, "email": f"{name}@example.org", "password": "correct horse battery"}
     answer = httpx.post(f"{stack.url}/api/auth/register", json=body)
@@ -43,12 +43,18 @@ def wait_until(client: httpx.Client, path: str, states: set[str], seconds: float
     raise AssertionError(f"{path} is {answer['status']} after {seconds} s: {answer}")
 
 
-def sample_model(client: httpx.Client) -> int:
+@pytest.fixture(scope="module")
+def model(client: httpx.Client) -> int:
+    """The sample model, made once."""
     answer = client.post("/api/training/sample")
     assert answer.status_code == 202, answer.text
-    model = answer.json()["model_id"]
-    wait_until(client, f"/api/models/{model}", {"ready"})
-    return model
+    made = answer.json()["model_id"]
+    wait_until(client, f"/api/models/{made}", {"ready"})
+    return made
+
+
+def step_of(client: httpx.Client, job: str) -> int:
+    return client.get(job).json()["progress"].get("step") or 0
 
 
 def upload(client: httpx.Client, rows: list[dict]) -> int:
@@ -92,8 +98,7 @@ async def last_seq(stack: Stack, token: str, job: int) -> int:
         return (await client.get(f"{stack.url}/api/training/{job}/metrics")).json()["last_seq"]
 
 
-def test_the_whole_road(stack: Stack, client: httpx.Client) -> None:
-    model = sample_model(client)
+def test_the_whole_road(stack: Stack, client: httpx.Client, model: int) -> None:
     dataset = upload(client, QUESTIONS)
     body = {
         "name": "legs",
@@ -128,8 +133,7 @@ def test_the_whole_road(stack: Stack, client: httpx.Client) -> None:
     assert all(output["tokens"] > 0 for output in outputs)
 
 
-def test_of_two_jobs_one_waits_its_turn(stack: Stack, client: httpx.Client) -> None:
-    model = sample_model(client)
+def test_of_two_jobs_one_waits_its_turn(client: httpx.Client, model: int) -> None:
     dataset = upload(client, QUESTIONS)
     config = {"max_steps": 8, "max_length": 128, "eval_fraction": 0}
     jobs = []
@@ -146,14 +150,13 @@ def test_of_two_jobs_one_waits_its_turn(stack: Stack, client: httpx.Client) -> N
     assert began >= ended
 
 
-def test_a_cancelled_job_keeps_its_checkpoint_and_can_go_on(stack: Stack, client: httpx.Client) -> None:
-    model = sample_model(client)
+def test_a_cancelled_job_keeps_its_checkpoint_and_can_go_on(client: httpx.Client, model: int) -> None:
     dataset = upload(client, QUESTIONS)
     config = {"max_steps": 400, "max_length": 128, "eval_fraction": 0}
     body = {"name": "stopped", "model_id": model, "dataset_id": dataset, "method": "lora", "config": config, "start": True}
     job = f"/api/training/{client.post('/api/training', json=body).json()['id']}"
     deadline = time.monotonic() + 90
-    while client.get(job).json()["progress"].get("step", 0) < 5:
+    while step_of(client, job) < 5:
         assert time.monotonic() < deadline
         time.sleep(0.2)
     assert client.post(f"{job}/cancel").status_code == 202
@@ -163,7 +166,7 @@ def test_a_cancelled_job_keeps_its_checkpoint_and_can_go_on(stack: Stack, client
     answer = client.post(f"{job}/resume")
     assert answer.status_code == 202, answer.text
     wait_until(client, job, {"running"})
-    while client.get(job).json()["progress"]["step"] <= stopped["progress"]["step"]:
+    while step_of(client, job) <= stopped["progress"]["step"]:
         assert time.monotonic() < deadline + 120
         time.sleep(0.2)
     client.post(f"{job}/cancel")

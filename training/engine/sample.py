@@ -18,7 +18,7 @@ NAME = "AiFineTune Sample 1M"
 CONTEXT = 256  # tokens; the longest row has about 60
 VOCABULARY = 1024
 SEED = 7
-EMBEDDING_STD = 0.1
+EMBEDDING_STD = 0.06
 PRETRAINING = {"rows": 960, "batch": 8, "learning_rate": 4e-3}
 # With these a tiny model visibly learns the shop's answers within a minute on two cores. A model this small needs a
 # higher rate and rank than a real one.

@@ -25,6 +25,8 @@ from training.spec_fields import checked_config
 
 SHORTEST = 128  # tokens; shorter rows are not worth advising
 MOST_ADVICE = 4
+# Options that cost time and change nothing about what is learned.
+HARMLESS = {"gradient_checkpointing", "per_device_train_batch_size", "gradient_accumulation_steps"}
 
 
 @dataclass(frozen=True)
@@ -123,15 +125,18 @@ class _Estimator:
         return foresee(wanted, self.device.kind, self.device.name, token_ratio=self.calibration.tokens)
 
     def _advice(self, memory: Memory) -> list[Advice]:
-        """The cheapest single changes that make the whole range fit; if none does alone, as many together as it takes."""
+        """Changes that make the whole range fit. First those that leave the result as it is, alone or as many together as it
+        takes, then each other one alone; a combination of all kinds only where nothing else is enough."""
         if self.free is None or memory.high <= self.free:
             return []
         changes = list(_changes(self.wanted, self.found))
-        enough = [advice for advice in changes if self._fits(advice)]
-        if enough:
-            return enough[:MOST_ADVICE]
-        together = next((advice for advice in _together(changes) if self._fits(advice)), None)
-        return [together] if together else []
+        harmless = [advice for advice in changes if set(advice.config) <= HARMLESS and not advice.method]
+        enough = [advice for advice in harmless if self._fits(advice)] or self._first_combination(harmless)
+        enough += [advice for advice in changes if advice not in harmless and self._fits(advice)]
+        return (enough or self._first_combination(changes))[:MOST_ADVICE]
+
+    def _first_combination(self, changes: list[Advice]) -> list[Advice]:
+        return next(([advice] for advice in _together(changes) if self._fits(advice)), [])
 
     def _fits(self, advice: Advice) -> bool:
         assert self.free is not None
@@ -148,6 +153,8 @@ def _changes(wanted: Wanted, found: Forecast) -> Iterator[Advice]:
         yield Advice(text, {"gradient_checkpointing": True})
     yield from _smaller_batches(config)
     yield from _shorter_rows(config, found)
+    if found.plan.device == "cpu" and found.plan.adapter != "none" and not found.plan.autocast:
+        yield Advice("Hold the frozen weights in bfloat16: half their size, slower where the processor lacks it.", {"bf16": True})
     for method, text in (("lora", "Train LoRA adapters instead of every weight."), ("qlora", "Train on 4-bit weights (QLoRA).")):
         if method in METHODS and wanted.method not in ("lora", "qlora") and wanted.dataset.kind in METHOD_KINDS[method]:
             yield Advice(text, {"learning_rate": 2e-4}, method)
