@@ -25,7 +25,7 @@ def _database() -> bool:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
         return True
-    except Exception:  # whatever the driver raises, the answer is the same: not ready
+    except Exception:  # noqa: BLE001 - whatever the driver raises, the answer is the same: not ready
         return False
 
 
@@ -39,5 +39,5 @@ def _broker() -> bool:
 def _worker() -> bool:
     try:
         return bool(app.control.ping(timeout=1.0, limit=1))
-    except Exception:  # kombu raises transport-specific errors; all mean "no answer"
+    except Exception:  # noqa: BLE001 - kombu raises transport-specific errors; all mean "no answer"
         return False

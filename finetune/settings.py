@@ -24,9 +24,9 @@ FIELD_ENCRYPTION_KEYS = env.env_list("FIELD_ENCRYPTION_KEYS", _instance["FIELD_E
 DEBUG = env.env_bool("DEBUG", False)
 HOST = env.env_str("HOST", "127.0.0.1")
 PORT = env.env_int("PORT", 8000)
-ALLOWED_HOSTS = env.env_list(
-    "ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]", socket.gethostname(), *([HOST] if HOST != "0.0.0.0" else ["*"])]
-)
+# Bound to every address, the server is reached by names it can't know: then they are the operator's to list.
+_own_names = ["*"] if HOST in {"0.0.0.0", "::"} else [HOST]  # noqa: S104 - compared, not bound
+ALLOWED_HOSTS = env.env_list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]", socket.gethostname(), *_own_names])
 HTTPS = env.env_bool("HTTPS", False)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
@@ -68,7 +68,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "finetune.core.middleware.StaticFiles",
     "finetune.core.middleware.ContentSecurityPolicy",
     "finetune.core.middleware.OptionalApiSlash",
     "django.contrib.sessions.middleware.SessionMiddleware",

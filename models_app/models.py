@@ -72,6 +72,12 @@ class LanguageModel(Lifecycle):
         return f"{self.name} v{self.version}" if self.kind != self.Kind.BASE else self.name
 
     @property
+    def shown_status(self) -> str:
+        """The status for people: the sample is made here, not downloaded."""
+        making = self.source == self.Source.SAMPLE and self.status == self.Status.DOWNLOADING
+        return "making" if making else self.status
+
+    @property
     def directory(self) -> Path:
         """Where the weights (or the adapter) are; absolute."""
         return settings.DATA_DIR / self.path if self.path else storage.model_dir(self.pk)

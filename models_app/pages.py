@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from django.contrib import messages
@@ -13,6 +14,7 @@ from django.views.decorators.http import require_GET, require_POST
 from finetune.core import hub
 from finetune.core.errors import DomainError, Invalid
 from finetune.core.pages import page_of, refuse, render_page
+from finetune.core.templatetags.ui import compact, decimals, percent
 from models_app.filters import filter_models
 from models_app.forms import AddModelForm, EditModelForm, TryForm
 from models_app.models import LanguageModel
@@ -23,6 +25,15 @@ from models_app.services.update_model import update_model
 from models_app.services.update_version import update_version
 from models_app.try_request import ask
 
+# The metrics worth a tile, in words and figures people read.
+NUMBERS = (
+    ("eval_loss", "Eval loss", decimals),
+    ("first_eval_loss", "Eval loss before", decimals),
+    ("eval_perplexity", "Perplexity", partial(decimals, places=2)),
+    ("eval_mean_token_accuracy", "Token accuracy", percent),
+    ("loss", "Train loss", decimals),
+    ("num_tokens", "Tokens trained", compact),
+)
 SORTS = {
     "-created_at": "Newest first",
     "created_at": "Oldest first",
@@ -119,7 +130,7 @@ def _detail(request: HttpRequest, model: LanguageModel, *, fragment: str = "", s
         "versions": family[:50],
         "try_form": TryForm(comparable=model.base_model_id is not None),
         "edit_form": EditModelForm(initial=notes),
-        "numbers": {key: value for key, value in model.metrics.items() if isinstance(value, (int, float))},
+        "numbers": [(label, words(model.metrics[key])) for key, label, words in NUMBERS if model.metrics.get(key) is not None],
     }
     return render_page(request, "models/detail.html", {**defaults, **context}, fragment=fragment, status=status)
 

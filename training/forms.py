@@ -9,9 +9,10 @@ from django.urls import reverse_lazy
 
 from accounts.models import User
 from datasets_app.models import Dataset
+from finetune.core.templatetags.ui import method_words
 from models_app.models import LanguageModel
 from training.engine.spec import METHODS
-from training.spec_fields import GROUP_LABELS, describe_fields, form_field, form_value, method_label
+from training.spec_fields import GROUP_LABELS, describe_fields, form_field, form_value
 
 # Groups that mean nothing to a method.
 HIDDEN_GROUPS = {"sft": {"adapter"}}
@@ -56,7 +57,7 @@ class JobForm(forms.Form):
         empty_label="Choose a dataset",
         error_messages={"required": "Choose a dataset."},
     )
-    method = forms.ChoiceField(choices=[(name, method_label(name)) for name in METHODS])
+    method = forms.ChoiceField(choices=[(name, method_words(name)) for name in METHODS])
 
     def __init__(self, data: Any = None, *, owner: User, method: str, initial: dict[str, Any] | None = None):
         super().__init__(data, initial={"method": method, **(initial or {})})

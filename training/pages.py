@@ -14,6 +14,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from finetune.core.errors import DomainError, Invalid
 from finetune.core.pages import page_of, refuse, render_page
+from finetune.core.templatetags.ui import method_words
 from models_app.models import LanguageModel
 from training.api.serializers import job_status
 from training.engine.sample import SAMPLE_CONFIG
@@ -29,7 +30,7 @@ from training.services.delete_job import delete_job
 from training.services.estimate_job import Advice, estimate_job
 from training.services.resume_job import resume_job
 from training.services.start_job import start_job
-from training.spec_fields import form_text, method_label
+from training.spec_fields import form_text
 
 SORTS = {
     "-created_at": "Newest first",
@@ -59,7 +60,7 @@ def jobs(request: HttpRequest) -> HttpResponse:
         "any": mine.exists(),
         "busy": any(job.is_active for job in page),
         "statuses": TrainingJob.Status.choices,
-        "methods": [(name, method_label(name)) for name in METHODS],
+        "methods": [(name, method_words(name)) for name in METHODS],
         "sorts": SORTS,
     }
     return render_page(request, "training/list.html", context, fragment="results")
@@ -83,7 +84,7 @@ def job(request: HttpRequest, pk: int) -> HttpResponse:
     """One job; live.js follows it."""
     found = _job(request, pk)
     fragment = DETAIL_FRAGMENTS.get(request.headers.get("HX-Target", ""), "")
-    context = {"job": found, "status": job_status(found), "method_label": method_label(found.method)}
+    context = {"job": found, "status": job_status(found)}
     return render_page(request, "training/detail.html", context, fragment=fragment)
 
 
@@ -145,8 +146,14 @@ def _method(values: Any) -> str:
 
 
 def _new_page(request: HttpRequest, form: JobForm, *, status: int = 200) -> HttpResponse:
-    context = {"form": form, "missing": _missing(form)}
+    missing = _missing(form)
+    context = {"form": form, "missing": missing, "making": bool(missing) and _sample_is_being_made(request)}
     return render_page(request, "training/new.html", context, fragment="options", status=status)
+
+
+def _sample_is_being_made(request: HttpRequest) -> bool:
+    mine = LanguageModel.objects.for_user(request.user)
+    return mine.filter(source=LanguageModel.Source.SAMPLE, status=LanguageModel.Status.DOWNLOADING).exists()
 
 
 @require_POST

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datasets_app.models import Dataset
 from finetune.core.errors import Invalid, invalid_field
+from finetune.core.templatetags.ui import method_words
 from models_app.models import LanguageModel
 from training.engine.spec import METHOD_KINDS, METHODS
 from training.executors import EXECUTORS
-from training.spec_fields import method_label
 
 MINIMUM_ROWS = 2
 KIND_WORDS = {"sft": "conversations", "text": "plain text", "preference": "preference pairs", "unpaired": "rated answers"}
@@ -49,7 +49,7 @@ def _dataset(dataset: Dataset, method: str) -> str:
         )
     if dataset.kind not in METHOD_KINDS[method]:
         needed = " or ".join(KIND_WORDS[kind] for kind in METHOD_KINDS[method])
-        return f"{method_label(method)} learns from {needed}; “{dataset}” holds {KIND_WORDS.get(dataset.kind, dataset.kind)}."
+        return f"{method_words(method)} learns from {needed}; “{dataset}” holds {KIND_WORDS.get(dataset.kind, dataset.kind)}."
     if (dataset.rows or 0) < MINIMUM_ROWS:
         return f"“{dataset}” has {dataset.rows or 0} usable row(s). A dataset needs at least 2 rows, one to learn from and one to check."
     return ""

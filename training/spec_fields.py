@@ -12,13 +12,36 @@ from django import forms
 from finetune.core.errors import Invalid
 from training.engine import spec
 
-METHOD_LABELS = {"lora": "LoRA", "sft": "Full fine-tuning"}
 GROUP_LABELS = {
     "schedule": "Schedule and optimizer",
     "adapter": "Adapter",
     "data": "Data",
     "memory": "Precision and memory",
     "watching": "Logging, evaluation, checkpoints",
+}
+# Where the name's words alone would not read well.
+LABELS = {
+    "num_train_epochs": "Epochs",
+    "max_steps": "Steps at most",
+    "per_device_train_batch_size": "Batch size",
+    "max_length": "Longest sequence",
+    "lr_scheduler_type": "Learning-rate schedule",
+    "optim": "Optimizer",
+    "max_grad_norm": "Gradient clipping",
+    "lora_r": "Adapter rank",
+    "lora_alpha": "Adapter scale",
+    "lora_dropout": "Adapter dropout",
+    "lora_target_modules": "Adapted layers",
+    "use_rslora": "Rank-stabilised scale",
+    "use_dora": "DoRA",
+    "eval_fraction": "Held-out share",
+    "assistant_only_loss": "Learn answers only",
+    "bf16": "bfloat16",
+    "fp16": "float16",
+    "beta": "Beta",
+    "neftune_noise_alpha": "NEFTune noise",
+    "torch_compile": "Compile the model",
+    "num_gpus": "GPUs",
 }
 _OPENAPI_TYPES = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array"}
 
@@ -32,9 +55,9 @@ def checked_config(method: str, values: dict[str, Any]) -> dict[str, Any]:
         raise Invalid(f"{name}: {messages[0]}", fields=error.fields) from error
 
 
-def method_label(method: str) -> str:
-    """The method as people call it."""
-    return METHOD_LABELS.get(method, method)
+def option_label(name: str) -> str:
+    """An option's name in words; the name itself is shown beside it."""
+    return LABELS.get(name, name.replace("_", " ").capitalize())
 
 
 def describe_fields(method: str) -> list[dict[str, Any]]:
@@ -47,7 +70,15 @@ def _describe(item: dataclasses.Field, default: Any) -> dict[str, Any]:
     kind, nullable = spec.field_type(item)
     rules = {key: item.metadata[key] for key in ("help", "group", "min", "above", "max", "advanced")}
     choices = list(item.metadata["choices"])
-    return {"name": item.name, "type": _OPENAPI_TYPES[kind], "nullable": nullable, "default": default, "choices": choices, **rules}
+    return {
+        "name": item.name,
+        "label": option_label(item.name),
+        "type": _OPENAPI_TYPES[kind],
+        "nullable": nullable,
+        "default": default,
+        "choices": choices,
+        **rules,
+    }
 
 
 def openapi_schema() -> dict[str, Any]:
@@ -81,7 +112,13 @@ class _Choice(forms.ChoiceField):
 def form_field(item: dict[str, Any]) -> forms.Field:
     """One option as a form field. Left empty it means the recommended value, which is shown in grey. Values are checked
     by the verb, so that the page and the API can't disagree; the browser's own hints come from the same bounds."""
-    help_text, label, shown = item["help"], item["name"], _shown(item["default"])
+    field = _form_field(item, option_label(item["name"]))
+    field.code_name = item["name"]  # type: ignore[attr-defined]  # components/field.html shows it beside the label
+    return field
+
+
+def _form_field(item: dict[str, Any], label: str) -> forms.Field:
+    help_text, shown = item["help"], _shown(item["default"])
     if item["type"] == "boolean":
         choices = [("", f"Recommended ({shown})"), ("true", "yes"), ("false", "no")]
         return _Choice(required=False, label=label, help_text=help_text, choices=choices)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from io import BytesIO
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
+from whitenoise.middleware import WhiteNoiseMiddleware
+from whitenoise.responders import StaticFile
 
 from finetune.core.errors import DomainError
 
@@ -51,6 +54,20 @@ class ContentSecurityPolicy(_Either):
         inline = " 'unsafe-inline'" if request.path in {"/api/docs", "/api/redoc"} else ""
         host = request.META.get("HTTP_HOST", "")
         response.headers.setdefault("Content-Security-Policy", CSP.format(inline=inline, sockets=f" ws://{host} wss://{host}"))
+        return response
+
+
+class StaticFiles(WhiteNoiseMiddleware):
+    """WhiteNoise for an ASGI server: a whole answer instead of a file iterator, which Django would warn about and read anyway."""
+
+    @staticmethod
+    def serve(static_file: StaticFile, request: HttpRequest) -> HttpResponse:
+        found = static_file.get_response(request.method, request.META)
+        with found.file or BytesIO() as file:
+            response = HttpResponse(file.read(), status=int(found.status))
+        del response["Content-Type"]
+        for name, value in found.headers:
+            response[name] = value
         return response
 
 

@@ -39,6 +39,7 @@ def make_sample(page: Page) -> None:
     page.get_by_role("button", name=re.compile("try it with the sample", re.IGNORECASE)).first.click()
     page.wait_for_load_state()
     shoot(page, "03-home-sample")
+    expect(page.get_by_role("link", name=re.compile("set up a training", re.IGNORECASE))).to_be_visible(timeout=200_000)
 
 
 def upload(page: Page, stack: Stack, tmp_path: Path) -> None:

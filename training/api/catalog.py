@@ -11,12 +11,13 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.models import User
+from finetune.core.templatetags.ui import method_words
 from training import executors
 from training.api import serializers as shapes
 from training.devices import list_devices
 from training.engine.spec import METHOD_KINDS, METHODS
 from training.services.create_sample import create_sample
-from training.spec_fields import describe_fields, method_label
+from training.spec_fields import describe_fields
 
 
 class MethodsView(APIView):
@@ -28,7 +29,7 @@ class MethodsView(APIView):
 
 
 def _method(name: str, words: str) -> dict:
-    about = {"id": name, "name": method_label(name), "help": words, "dataset_kinds": list(METHOD_KINDS[name])}
+    about = {"id": name, "name": method_words(name), "help": words, "dataset_kinds": list(METHOD_KINDS[name])}
     return {**about, "options": describe_fields(name)}
 
 

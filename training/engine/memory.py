@@ -21,7 +21,7 @@ CPU_OVERHEAD = 570 * MIB
 CUDA_OVERHEAD = 600 * MIB
 # What the allocator holds in pieces that can't be used again, as a share of the memory that comes and goes in every step.
 # On a CPU it is glibc's heap under batches of ever changing size (measured: docs/estimates.md).
-HOLES = {"cuda": 0.08, "mps": 0.08, "cpu": 0.75}
+HOLES = {"cuda": 0.08, "mps": 0.08, "cpu": 0.6}
 # Bytes an optimizer keeps for each trained parameter (torch.optim and bitsandbytes; Adafactor keeps rows and columns).
 OPTIMIZER_BYTES = {"adafactor": 0.1, "sgd": 0.0, "adagrad": 4.0, "rmsprop": 4.0}
 ADAM_BYTES, ADAM_8BIT_BYTES = 8.0, 2.1

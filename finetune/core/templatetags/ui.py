@@ -27,12 +27,24 @@ STATUSES = {
     "cancelled": ("idle", "Cancelled"),
     "validating": ("run", "Checking"),
     "downloading": ("run", "Downloading"),
+    "making": ("run", "Being made"),
     "running": ("run", "Running"),
     "cancelling": ("warn", "Cancelling"),
     "ready": ("ok", "Ready"),
     "succeeded": ("ok", "Succeeded"),
     "invalid": ("bad", "Invalid"),
     "failed": ("bad", "Failed"),
+}
+
+
+METHODS = {
+    "lora": "LoRA",
+    "qlora": "QLoRA",
+    "sft": "Full fine-tuning",
+    "dpo": "DPO",
+    "orpo": "ORPO",
+    "kto": "KTO",
+    "pretrain": "Continued pre-training",
 }
 
 
@@ -124,6 +136,12 @@ def status_words(status: str, phase: str = "") -> str:
     if status == "running" and phase:
         return phase.capitalize()
     return STATUSES[status][1] if status in STATUSES else str(status).replace("_", " ").capitalize()
+
+
+@register.filter
+def method_words(method: str) -> str:
+    """A training method as people call it."""
+    return METHODS.get(method, method)
 
 
 @register.simple_tag
