@@ -82,8 +82,8 @@ class JobForm(forms.Form):
         return list(groups.items())
 
     def advanced_is_open(self) -> bool:
-        """Shown unfolded when something in it was changed or is wrong."""
-        return any(field.value() or field.errors for _, fields in self.advanced() for field in fields)
+        """Shown unfolded when something in it was typed or is wrong; values we suggest ourselves stay folded."""
+        return any(field.errors or (self.is_bound and field.value()) for _, fields in self.advanced() for field in fields)
 
     def config(self) -> dict[str, Any]:
         """What was filled in, as create_job wants it."""

@@ -59,7 +59,12 @@ def test_a_fine_tune_teaches_it_the_answers(sample, make_run, tmp_path) -> None:
     pairs = [(question, answer) for answer, questions in taught.items() for question in questions]
     rows = [{"line": i + 1, "messages": json.dumps([{"role": "user", "content": q}, {"role": "assistant", "content": a}])}
             for i, (q, a) in enumerate(pairs)]  # fmt: skip
-    run_dir = make_run("lora", model=sample, rows=write_rows(tmp_path / "facts.parquet", rows), **SAMPLE_CONFIG, max_steps=None)
+    run_dir = make_run(
+        "lora",
+        model=sample,
+        rows=write_rows(tmp_path / "facts.parquet", rows),
+        **SAMPLE_CONFIG | {"num_train_epochs": 30.0, "max_steps": None},
+    )
     assert run(run_dir.path) == 0
     evaluated = [event["values"]["eval_loss"] for event in metrics(run_dir, "eval")]
     assert evaluated[-1] < 0.7 * evaluated[0]

@@ -43,7 +43,7 @@ def trainer_arguments(attempt: Attempt, device: Device, *, examples: int, evalua
         # A NaN must reach our guard instead of being replaced by the average of the losses before it.
         "logging_nan_inf_filter": False,
         "eval_strategy": "steps" if evaluates else "no",
-        "eval_steps": config.eval_steps or max(1, steps // 10),
+        "eval_steps": config.eval_steps or max(1, math.ceil(steps / 10)),
         # The loss before the first step is what the end is compared with.
         "eval_on_start": evaluates and not resuming,
         "save_strategy": "steps",

@@ -87,7 +87,7 @@ def open_checkpoint(path: Path) -> Checkpoint | None:
 
 def newest(root: Path) -> tuple[Checkpoint | None, list[Path]]:
     """The newest whole checkpoint under `root` and the torn ones that were passed over to reach it."""
-    torn = []
+    torn: list[Path] = []
     for path in reversed(_ordered(root)):
         checkpoint = open_checkpoint(path)
         if checkpoint:

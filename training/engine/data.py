@@ -126,7 +126,7 @@ def _learned(text: Rendered, offsets: list[tuple[int, int]]) -> list[bool]:
     for index, (start, end) in enumerate(offsets):
         while span and start >= span[1]:
             span = next(spans, None)
-        learned[index] = bool(span) and end > start >= span[0]
+        learned[index] = span is not None and end > start >= span[0]
     return learned
 
 

@@ -105,7 +105,7 @@ def batch_positions(lengths: Sequence[int], size: int, count: int, *, padded: bo
 
 
 def _evaluations(config: Config, steps: int) -> int:
-    every = config.eval_steps or max(1, steps // 10)
+    every = config.eval_steps or max(1, math.ceil(steps / 10))
     return 1 + math.ceil(steps / every)  # the first is before the first step
 
 

@@ -27,7 +27,7 @@ def identity(pid: int) -> dict[str, Any] | None:
 
 def is_alive(who: dict[str, Any] | None) -> bool:
     """Whether exactly this process, and not a later one with its number, still runs on this machine."""
-    return bool(who) and identity(who["pid"]) == who
+    return who is not None and bool(who) and identity(who["pid"]) == who
 
 
 def terminate(who: dict[str, Any] | None, *, force: bool = False) -> bool:

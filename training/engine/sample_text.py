@@ -78,8 +78,9 @@ def conversations(count: int, words: list[str], seed: int) -> list[list[dict[str
 
 
 def _about_words(dice: random.Random, words: list[str]) -> list[dict[str, str]]:
-    """Words without sense: the model gets to know them, and nothing about them."""
-    asked, said = dice.sample(words, 6), dice.sample(words, 14)
+    """Words without sense, said back in another order: the model gets to know them and learns to listen to the question."""
+    asked = dice.sample(words, 8)
+    said = dice.sample(asked, len(asked))
     question = f"{dice.choice(OPENINGS)} {' '.join(asked)}?"
     return [{"role": "user", "content": question}, {"role": "assistant", "content": f"{dice.choice(EVASIONS)} {' '.join(said)}."}]
 

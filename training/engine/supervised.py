@@ -111,7 +111,7 @@ def sft_trainer(
     arguments = trainer_arguments(
         attempt, device, examples=len(examples.train), evaluates=examples.evaluation is not None, resuming=resumed is not None
     )
-    layout = {"packing": True, "eval_packing": False} if attempt.config.packing else {}
+    layout: dict[str, Any] = {"packing": True, "eval_packing": False} if attempt.config.packing else {}
     layout["padding_free"] = fastpath.choose(attempt, device, model)
     trainer = Trainer(
         model=model,

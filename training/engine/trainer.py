@@ -12,6 +12,7 @@ import math
 import random
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from . import checkpoints
@@ -31,6 +32,17 @@ class EvaluationStopped(Exception):
 
 class Durable:
     """Mixin for a transformers trainer. Call `attach` before `train`."""
+
+    # The trainer's own, which the mixin reads and restores.
+    args: Any
+    control: Any
+    state: Any
+    model: Any
+    eval_dataset: Any
+    add_callback: Any
+    _metrics: Any
+    _tr_loss: Any
+    _staging: Path | None = None
 
     def attach(self, attempt: Attempt, device: str, resumed: Checkpoint | None, on_begin: Any) -> None:
         """Bind the trainer to its attempt. `on_begin(total_steps)` is called once the schedule is known."""
@@ -171,19 +183,19 @@ class Durable:
     # --- Keeping --------------------------------------------------------------------------------
 
     def _get_output_dir(self, trial: Any = None) -> str:
-        return str(getattr(self, "_staging", None) or super()._get_output_dir(trial))  # type: ignore[misc]
+        return str(self._staging or super()._get_output_dir(trial))  # type: ignore[misc]
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         """Write transformers' files beside, seal them, then let them appear as one."""
         self._guard_weights()
         step, root = self.state.global_step, self.attempt.dir.checkpoints
         with self.attempt.during("saving"):
-            self._staging = checkpoints.stage(root, step)
+            self._staging = staging = checkpoints.stage(root, step)
             super()._save_checkpoint(model, trial)  # type: ignore[misc]
-            written = self._staging / f"{checkpoints.PREFIX}{step}"
+            written = staging / f"{checkpoints.PREFIX}{step}"
             write_atomic(written / checkpoints.PROGRESS, json.dumps(self._progress()))
             kept = checkpoints.commit(written, root, step)
-            self._staging.rmdir()
+            staging.rmdir()
             self._staging = None
             checkpoints.keep_newest(root, self.attempt.config.save_total_limit)
         self.last_checkpoint = step
