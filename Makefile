@@ -27,7 +27,7 @@ setup: $(VENV)/.packages ## install everything into .venv, once
 demo: setup ## run the main job on a scratch installation; DATASET=file uses your data
 	@exec $(BIN)/python -m finetune.demo $(if $(DATASET),--dataset "$(DATASET)")
 
-test: setup $(VENV)/.test-packages lint ## lint and the whole test suite
+test: setup $(VENV)/.test-packages lint types ## lint, types and the whole test suite
 	@DATA_DIR=$$(mktemp -d) $(BIN)/python manage.py makemigrations --check --dry-run
 	$(BIN)/pytest $(ARGS)
 

@@ -48,7 +48,7 @@ def wait_for(url: str, process: subprocess.Popen, seconds: float) -> None:
     raise AssertionError(f"{url} did not answer 200 in {seconds} s")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Web, workers, beat and Valkey, as `make run` starts them."""
     data_dir = tmp_path_factory.mktemp("stack")
