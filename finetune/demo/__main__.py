@@ -18,12 +18,12 @@ from finetune.demo.stack import Stack, running_stack
 SAMPLE_ROWS = Path(__file__).resolve().parents[2] / "training" / "engine" / "sample_rows.jsonl"
 # Somebody's own file can be of any size; these keep it within about a minute of training on two cores.
 OWN_DATA_CONFIG = {
-    "max_steps": 100,
+    "max_steps": 120,
     "max_length": 256,
     "per_device_train_batch_size": 8,
     "learning_rate": 2e-3,
-    "eval_steps": 50,
-    "save_steps": 50,
+    "eval_steps": 60,
+    "save_steps": 60,
     "logging_steps": 1,
 }
 # Evaluation goes through every held-out row three times; more than this many tell nothing new here.
@@ -83,19 +83,20 @@ def _main_job(screen: Screen, stack: Stack, own_data: Path | None) -> bool:
         screen.say(
             f"{dataset['rows']:,} rows, format {dataset['format']}, {problems['errors']} errors, {problems['warnings']} warnings"
         )
+    config = _own_config(dataset["rows"]) if own_data else _sample_config()
+    screen.say("settings: " + ", ".join(f"{name} {value}" for name, value in config.items()))
     with screen.stage("fine-tune with LoRA"), Progress(screen.console) as progress:
-        job, events = _train(client, base["id"], dataset, own_data is not None, progress)
+        job, events = _train(client, base["id"], dataset["id"], config, progress)
     with screen.stage("ask both models"):
         _compare(screen, client, dataset, base["id"], job["output_model_id"])
     return _report(screen, events)
 
 
 def _train(
-    client: Client, model: int, dataset: dict[str, Any], own_data: bool, progress: Progress
+    client: Client, model: int, dataset: int, config: dict[str, Any], progress: Progress
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Create and start the job, follow it to its end; the finished job and its events."""
-    config = _own_config(dataset["rows"]) if own_data else _sample_config()
-    body = {"name": "demo", "model_id": model, "dataset_id": dataset["id"], "method": "lora", "config": config}
+    body = {"name": "demo", "model_id": model, "dataset_id": dataset, "method": "lora", "config": config}
     job = client.call("POST", "/api/training", json=body)
     client.call("POST", f"/api/training/{job['id']}/start")
     follower = Follower(client, job["id"], progress)
@@ -113,7 +114,7 @@ def _sample_config() -> dict[str, Any]:
 
 
 def _own_config(rows: int) -> dict[str, Any]:
-    return OWN_DATA_CONFIG | {"eval_fraction": min(0.1, OWN_DATA_EVAL_ROWS / max(rows, 1))}
+    return OWN_DATA_CONFIG | {"eval_fraction": round(min(0.1, OWN_DATA_EVAL_ROWS / max(rows, 1)), 4)}
 
 
 def _compare(screen: Screen, client: Client, dataset: dict[str, Any], base: int, tuned: int) -> None:
