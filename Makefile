@@ -43,7 +43,7 @@ worker: setup ## one more training worker for a running installation (same DATA_
 	@exec $(BIN)/python -m celery -A celery_worker worker -Q train --pool threads --concurrency 1 -n train-$$$$@%h --loglevel INFO
 
 bench: setup ## measure start-up; results are JSON
-	@for file in bench/*.py; do $(BIN)/python $$file || exit 1; done
+	@for file in bench/*.py; do $(BIN)/python -m bench.$$(basename $$file .py) || exit 1; done
 
 shell: setup ## a Python shell with the models loaded
 	@exec $(BIN)/python manage.py shell
