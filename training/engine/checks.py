@@ -1,0 +1,115 @@
+"""Values for the options of options.py, checked one by one: types, bounds, choices. SpecError names every wrong field."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Iterator
+from typing import Any
+
+from .options import METHOD_DEFAULTS, METHODS, Config
+
+
+class SpecError(ValueError):
+    """A spec that can't be run; `fields` maps config field → messages."""
+
+    def __init__(self, fields: dict[str, list[str]]):
+        super().__init__("; ".join(f"{name}: {text}" for name, texts in fields.items() for text in texts))
+        self.fields = fields
+
+
+def defaults_for(method: str) -> dict[str, Any]:
+    """Every config field's default for this method."""
+    return dataclasses.asdict(Config()) | METHOD_DEFAULTS[method]
+
+
+def config_fields() -> Iterator[dataclasses.Field]:
+    """The fields of Config in the order people should see them."""
+    yield from dataclasses.fields(Config)
+
+
+def field_type(item: dataclasses.Field) -> tuple[type, bool]:
+    """The field's plain type (bool, int, float, str or list) and whether it may be None."""
+    hint = typing.get_type_hints(Config)[item.name]
+    if isinstance(hint, types.UnionType):
+        inner = next(part for part in typing.get_args(hint) if part is not type(None))
+        return typing.get_origin(inner) or inner, True
+    return typing.get_origin(hint) or hint, False
+
+
+def check_config(method: str, values: dict[str, Any]) -> dict[str, Any]:
+    """The full config for `method` from the given values and defaults. SpecError names each unknown or out-of-range field."""
+    if method not in METHODS:
+        raise SpecError({"method": [f"Unknown method {method!r}. Choose one of: {', '.join(METHODS)}."]})
+    known = {item.name: item for item in config_fields()}
+    errors: dict[str, list[str]] = {}
+    checked = defaults_for(method)
+    for name, value in values.items():
+        if name not in known:
+            errors[name] = ["Unknown option."]
+            continue
+        try:
+            checked[name] = _check(known[name], value)
+        except ValueError as error:
+            errors[name] = [str(error)]
+    if checked["bf16"] and checked["fp16"]:
+        errors["fp16"] = ["Choose bf16 or fp16, not both."]
+    if errors:
+        raise SpecError(errors)
+    return checked
+
+
+def _check(item: dataclasses.Field, value: Any) -> Any:
+    kind, optional = field_type(item)
+    if value is None:
+        if optional:
+            return None
+        raise ValueError("A value is needed.")
+    value = _coerce(kind, value)
+    rules = item.metadata
+    if rules["choices"] and value not in rules["choices"]:
+        raise ValueError(f"Choose one of: {', '.join(rules['choices'])}.")
+    if kind in (int, float):
+        _check_bounds(rules, value)
+    if kind is list and not value:
+        raise ValueError("Name at least one.")
+    return value
+
+
+def _coerce(kind: type, value: Any) -> Any:
+    if kind is bool:
+        if isinstance(value, bool):
+            return value
+        raise ValueError("Must be true or false.")
+    if kind is list:
+        words = [value] if isinstance(value, str) else value
+        if isinstance(words, list) and all(isinstance(word, str) and word.strip() for word in words):
+            return [word.strip() for word in words]
+        raise ValueError("Must be a list of names.")
+    if kind is str:
+        if isinstance(value, str):
+            return value
+        raise ValueError("Must be text.")
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        raise ValueError("Must be a number.")
+    try:
+        number = float(value)
+    except ValueError:
+        raise ValueError("Must be a number.") from None
+    if number != number or number in (float("inf"), float("-inf")):
+        raise ValueError("Must be a finite number.")
+    if kind is int:
+        if number != int(number):
+            raise ValueError("Must be a whole number.")
+        return int(number)
+    return number
+
+
+def _check_bounds(rules: typing.Mapping[str, Any], value: float) -> None:
+    if rules["above"] is not None and value <= rules["above"]:
+        raise ValueError(f"Must be greater than {rules['above']:g}.")
+    if rules["min"] is not None and value < rules["min"]:
+        raise ValueError(f"Must be at least {rules['min']:g}.")
+    if rules["max"] is not None and value > rules["max"]:
+        raise ValueError(f"Must be at most {rules['max']:g}.")
