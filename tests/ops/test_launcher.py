@@ -121,8 +121,8 @@ def wait_for_pool(parent: psutil.Process) -> list[psutil.Process]:
 
 def test_killed_launcher_and_supervisord_are_cleaned_up_by_the_next_start(launched):
     programs = launched.everything()
-    os.kill(launched.process.pid, signal.SIGKILL)
     supervisor = next(process for process in programs if "supervisor.supervisord" in process.cmdline())
+    os.kill(launched.process.pid, signal.SIGKILL)
     os.kill(supervisor.pid, signal.SIGKILL)
     launched.process.wait()
     assert launched.find("finetune.asgi") is None  # nobody supervises it
