@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from pathlib import Path
 
 from django.conf import settings
@@ -13,7 +14,10 @@ from finetune.core.querysets import Lifecycle, OwnedQuerySet, StatusField
 
 
 class Dataset(Lifecycle):
-    """uploaded → validating → ready | invalid. Rows are never edited in place."""
+    """One version of a dataset: uploaded → validating → ready | invalid. Rows are never edited in place.
+
+    A fix makes the next version of the same `family`; `parent` is the version it was made from. Jobs point to a version.
+    """
 
     class Status(models.TextChoices):
         UPLOADED = "uploaded"
@@ -36,6 +40,11 @@ class Dataset(Lifecycle):
         UNPAIRED = "unpaired"
         TEXT = "text"
 
+    class Origin(models.TextChoices):
+        UPLOAD = "upload"
+        FIX = "fix"
+        MIXTURE = "mixture"
+
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="datasets")
     name = models.CharField(max_length=200)
     description = models.TextField(blank=True)
@@ -50,8 +59,16 @@ class Dataset(Lifecycle):
     bytes = models.PositiveBigIntegerField(default=0)
     columns = models.JSONField(default=list)
     content_hash = models.CharField(max_length=64, blank=True, db_index=True, help_text="SHA-256 of the uploaded bytes.")
+    family = models.UUIDField(default=uuid.uuid4, db_index=True, help_text="Shared by the versions of one dataset.")
     version = models.PositiveIntegerField(default=1)
+    parent = models.ForeignKey("self", null=True, blank=True, on_delete=models.SET_NULL, related_name="children")
+    origin = models.CharField(max_length=20, choices=Origin, default=Origin.UPLOAD)
+    origin_detail = models.JSONField(default=dict, blank=True, help_text="What a fix or a mixture was made with.")
     splits = models.JSONField(default=dict, help_text="Split name → rows.")
+    split_plan = models.JSONField(default=dict, blank=True, help_text="How the rows were divided: services/split_dataset.py.")
+    checks = models.JSONField(default=dict, blank=True, help_text="{tokenizer_model_id, max_length} the rows are checked against.")
+    gates = models.JSONField(null=True, blank=True, help_text="{rule: tolerated %}; null = the owner's own.")
+    summary = models.JSONField(default=dict, blank=True, help_text="What one pass over the rows counted: doctor/summary.py.")
     errors = models.PositiveBigIntegerField(default=0)
     warnings = models.PositiveBigIntegerField(default=0)
     report = models.JSONField(default=dict, help_text="{valid_rows, counts: {rule: n}, problems: [...]}: see GET …/validation.")
@@ -66,6 +83,7 @@ class Dataset(Lifecycle):
 
     class Meta:
         ordering = ["-created_at", "-pk"]
+        constraints = [models.UniqueConstraint("family", "version", name="dataset_version_once")]
 
     def __str__(self) -> str:
         return self.name
@@ -92,3 +110,53 @@ class Dataset(Lifecycle):
     def rows_file(self) -> Path:
         """The normalised rows (datasets_app/formats/schemas.py), Parquet."""
         return self.directory / "rows.parquet"
+
+    def split_file(self, name: str) -> Path:
+        """The rows of one split, Parquet like `rows_file`; that file itself while the rows are not divided."""
+        if not self.split_plan:
+            return self.rows_file
+        return self.directory / self.split_plan["folder"] / f"{name}.parquet"
+
+
+class QualityGates(models.Model):
+    """How many rows with which problem a person tolerates in a dataset before it counts as invalid."""
+
+    owner = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="quality_gates")
+    gates = models.JSONField(default=dict, help_text="{rule: tolerated %}")
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        verbose_name_plural = "quality gates"
+
+    def __str__(self) -> str:
+        return f"gates of {self.owner_id}"
+
+
+class Measurement(Lifecycle):
+    """The statistics of a dataset's rows under one tokenizer: queued → running → done | failed | cancelled."""
+
+    class Status(models.TextChoices):
+        QUEUED = "queued"
+        RUNNING = "running"
+        DONE = "done"
+        FAILED = "failed"
+        CANCELLED = "cancelled"
+
+    dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="measurements")
+    key = models.CharField(max_length=64, help_text="Hash of the rows, the tokenizer and the chat template.")
+    model_id = models.PositiveBigIntegerField(help_text="The language model whose tokenizer it is; its app is above ours.")
+    directory = models.CharField(max_length=500, help_text="Where that tokenizer lies.")
+    status = StatusField(choices=Status, default=Status.QUEUED)
+    attempt = models.PositiveIntegerField(default=0)
+    progress = models.JSONField(null=True)
+    result = models.JSONField(default=dict)
+    error = models.TextField(blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["-pk"]
+        constraints = [models.UniqueConstraint("dataset", "key", name="measured_once")]
+
+    def __str__(self) -> str:
+        return f"{self.dataset_id} under {self.model_id}"

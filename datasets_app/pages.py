@@ -13,7 +13,7 @@ from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from datasets_app.filters import CHOICES, SEARCHED, SORTED_BY, filter_datasets
-from datasets_app.formats.problems import TITLES
+from datasets_app.formats.rules import title_of
 from datasets_app.forms import EditForm, MappingForm, UploadForm
 from datasets_app.models import Dataset
 from datasets_app.services.delete_dataset import delete_dataset
@@ -112,7 +112,7 @@ def _grouped(dataset: Dataset) -> list[dict[str, Any]]:
     counts = dataset.report.get("counts", {})
     groups = [
         {
-            "title": TITLES.get(rule, rule),
+            "title": title_of(rule),
             "severity": found[0]["severity"],
             "count": counts.get(rule, len(found)),
             "problems": found,

@@ -11,9 +11,10 @@ from typing import Any
 
 from datasets_app.formats.jsonrows import Row
 from datasets_app.formats.mapping import suggest
-from datasets_app.formats.problems import FILE_RULES, Problem, Problems, RowError, excerpt_of
+from datasets_app.formats.problems import Problem, Problems, RowError, excerpt_of
 from datasets_app.formats.readers import read_rows
 from datasets_app.formats.rowsfile import RowsWriter
+from datasets_app.formats.rules import ABOUT_THE_FILE
 from datasets_app.formats.schemas import Canonical, Shape, detect, normalise
 from datasets_app.formats.source import Source
 
@@ -120,7 +121,7 @@ def _note(item: Row | Problem, outcome: Outcome) -> bool:
     if isinstance(item, Row):
         outcome.rows += 1
         return True
-    if item.rule not in FILE_RULES:
+    if item.rule not in ABOUT_THE_FILE:
         outcome.rows += 1
         item = Problem(item.rule, item.message, item.line, outcome.rows, item.column, item.path, item.excerpt)
     outcome.problems.add(item)
