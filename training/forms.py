@@ -14,9 +14,6 @@ from models_app.models import LanguageModel
 from training.engine.spec import METHODS
 from training.spec_fields import GROUP_LABELS, describe_fields, form_field, form_value
 
-# Groups that mean nothing to a method.
-HIDDEN_GROUPS = {"sft": {"adapter"}}
-
 # When the method changes, htmx fetches the options that fit it, with what was typed.
 OPTIONS_FOLLOW = {
     "hx-get": reverse_lazy("job-new"),
@@ -65,7 +62,7 @@ class JobForm(forms.Form):
         self.fields["dataset_id"].queryset = usable_datasets(owner)  # type: ignore[attr-defined]
         self.fields["method"].help_text = METHODS[method]
         self.fields["method"].widget.attrs |= OPTIONS_FOLLOW
-        self.options = [item for item in describe_fields(method) if item["group"] not in HIDDEN_GROUPS.get(method, ())]
+        self.options = describe_fields(method)
         for item in self.options:
             self.fields[item["name"]] = form_field(item)
 

@@ -61,9 +61,9 @@ def option_label(name: str) -> str:
 
 
 def describe_fields(method: str) -> list[dict[str, Any]]:
-    """Every option of a method: {name, type, nullable, default, min, above, max, choices, help, group, advanced}."""
+    """Every option that means something to a method: {name, type, nullable, default, min, above, max, choices, help, group, advanced}."""
     defaults = spec.defaults_for(method)
-    return [_describe(item, defaults[item.name]) for item in spec.config_fields()]
+    return [_describe(item, defaults[item.name]) for item in spec.config_fields(method)]
 
 
 def _describe(item: dataclasses.Field, default: Any) -> dict[str, Any]:
@@ -82,11 +82,12 @@ def _describe(item: dataclasses.Field, default: Any) -> dict[str, Any]:
 
 
 def openapi_schema() -> dict[str, Any]:
-    """The schema of a job's `config` object."""
+    """The schema of a job's `config` object: the options of all methods."""
+    options = [_describe(item, None) for item in spec.config_fields()]
     return {
         "type": "object",
         "description": "Hyper-parameters; what is left out takes the method's default.",
-        "properties": {item["name"]: _property(item) for item in describe_fields("lora")},
+        "properties": {item["name"]: _property(item) for item in options},
         "additionalProperties": False,
     }
 

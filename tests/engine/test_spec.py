@@ -38,6 +38,14 @@ def test_it_fills_in_the_methods_defaults() -> None:
     assert check_config("lora", {"lora_r": "8"})["lora_r"] == 8
 
 
+def test_an_option_of_another_method_is_refused_unless_it_changes_nothing() -> None:
+    with pytest.raises(SpecError) as caught:
+        check_config("sft", {"lora_r": 8, "lora_alpha": 32})
+    assert list(caught.value.fields) == ["lora_r"] and "sft" in caught.value.fields["lora_r"][0]
+    assert "lora_alpha" not in check_config("sft", {"lora_alpha": 32}) and "lora_r" in check_config("lora", {})
+    assert {name for item in config_fields() for name in item.metadata["methods"]} <= set(METHODS)
+
+
 def test_every_field_says_what_it_is() -> None:
     assert all(item.metadata["help"] and item.metadata["group"] for item in config_fields())
 

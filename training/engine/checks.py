@@ -20,13 +20,17 @@ class SpecError(ValueError):
 
 
 def defaults_for(method: str) -> dict[str, Any]:
-    """Every config field's default for this method."""
-    return dataclasses.asdict(Config()) | METHOD_DEFAULTS[method]
+    """The default of every option that means something to this method."""
+    values = dataclasses.asdict(Config()) | METHOD_DEFAULTS[method]
+    return {item.name: values[item.name] for item in config_fields(method)}
 
 
-def config_fields() -> Iterator[dataclasses.Field]:
-    """The fields of Config in the order people should see them."""
-    yield from dataclasses.fields(Config)
+def config_fields(method: str | None = None) -> Iterator[dataclasses.Field]:
+    """The fields of Config in the order people should see them; with `method`, those that mean something to it."""
+    for item in dataclasses.fields(Config):
+        methods = item.metadata["methods"]
+        if method is None or not methods or method in methods:
+            yield item
 
 
 def field_type(item: dataclasses.Field) -> tuple[type, bool]:
@@ -39,7 +43,8 @@ def field_type(item: dataclasses.Field) -> tuple[type, bool]:
 
 
 def check_config(method: str, values: dict[str, Any]) -> dict[str, Any]:
-    """The full config for `method` from the given values and defaults. SpecError names each unknown or out-of-range field."""
+    """All options of `method`, from the given values and its defaults. SpecError names each field that is unknown, out of range
+    or means nothing to the method; one of the last kind may be given with its default, and is left out."""
     if method not in METHODS:
         raise SpecError({"method": [f"Unknown method {method!r}. Choose one of: {', '.join(METHODS)}."]})
     known = {item.name: item for item in config_fields()}
@@ -50,7 +55,7 @@ def check_config(method: str, values: dict[str, Any]) -> dict[str, Any]:
             errors[name] = ["Unknown option."]
             continue
         try:
-            checked[name] = _check(known[name], value)
+            _take(checked, known[name], value, method)
         except ValueError as error:
             errors[name] = [str(error)]
     if checked["bf16"] and checked["fp16"]:
@@ -58,6 +63,14 @@ def check_config(method: str, values: dict[str, Any]) -> dict[str, Any]:
     if errors:
         raise SpecError(errors)
     return checked
+
+
+def _take(checked: dict[str, Any], item: dataclasses.Field, value: Any, method: str) -> None:
+    value = _check(item, value)
+    if item.name in checked:
+        checked[item.name] = value
+    elif value != getattr(Config(), item.name):
+        raise ValueError(f"Means nothing to the method {method}: leave it out.")
 
 
 def _check(item: dataclasses.Field, value: Any) -> Any:

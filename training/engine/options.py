@@ -15,6 +15,9 @@ METHODS: dict[str, str] = {
 }
 # The kinds of dataset (datasets_app) each method can learn from.
 METHOD_KINDS: dict[str, tuple[str, ...]] = {"lora": ("sft", "text"), "sft": ("sft", "text")}
+# Which of them an option means something to, where not to all (`methods=` below).
+SUPERVISED = ("lora", "sft")
+WITH_ADAPTER = ("lora",)
 SCHEDULERS = ("linear", "cosine", "cosine_with_restarts", "polynomial", "constant", "constant_with_warmup", "inverse_sqrt")
 OPTIMIZERS = ("adamw_torch", "adamw_torch_fused", "adafactor", "sgd", "adagrad", "rmsprop")
 
@@ -29,9 +32,16 @@ def option(
     choices: tuple[str, ...] = (),
     advanced: bool = True,
     above: float | None = None,
+    methods: tuple[str, ...] = (),
 ) -> Any:
-    """A Config field with what every surface needs to show and check it. `min`/`max` are inclusive, `above` is exclusive."""
-    metadata = {"help": help, "group": group, "min": min, "max": max, "choices": choices, "advanced": advanced, "above": above}
+    """A Config field with what every surface needs to show and check it. `min`/`max` are inclusive, `above` is exclusive.
+
+    `methods` are those the option means something to; empty means all. To the others it is not shown, and refused.
+    """
+    metadata = {
+        "help": help, "group": group, "min": min, "max": max, "choices": choices, "advanced": advanced, "above": above,
+        "methods": methods,
+    }  # fmt: skip
     if isinstance(default, (list, dict)):
         return field(default_factory=lambda: type(default)(default), metadata=metadata)
     return field(default=default, metadata=metadata)
@@ -70,27 +80,31 @@ class Config:
     seed: int = option(42, "Same seed, data and machine: same result.", group="schedule", min=0, max=2**32 - 1)
 
     # --- Adapter ---------------------------------------------------------------------------------
-    lora_r: int = option(
-        16, "Rank of the adapter: its capacity. 8–64 suits most tasks.", group="adapter", min=1, max=4096, advanced=False
-    )
+    lora_r: int = option(16, "Rank of the adapter: its capacity. 8–64 suits most tasks.", group="adapter", methods=WITH_ADAPTER,
+        min=1, max=4096, advanced=False)  # fmt: skip
     # alpha = 2r is the customary scaling: the adapter's output is multiplied by alpha / r.
-    lora_alpha: int = option(
-        32, "Scale of the adapter: its output is multiplied by lora_alpha / lora_r.", group="adapter", min=1, max=8192
-    )
-    lora_dropout: float = option(0.0, "Share of adapter inputs dropped while training.", group="adapter", min=0, max=0.95)
+    lora_alpha: int = option(32, "Scale of the adapter: its output is multiplied by lora_alpha / lora_r.", group="adapter",
+        methods=WITH_ADAPTER, min=1, max=8192)  # fmt: skip
+    lora_dropout: float = option(0.0, "Share of adapter inputs dropped while training.", group="adapter", methods=WITH_ADAPTER,
+        min=0, max=0.95)  # fmt: skip
     # All linear layers, as QLoRA found necessary to match full fine-tuning.
     lora_target_modules: list[str] = option(
-        ["all-linear"], "Layers that get an adapter: all-linear, or names such as q_proj.", group="adapter"
+        ["all-linear"], "Layers that get an adapter: all-linear, or names such as q_proj.",
+        group="adapter", methods=WITH_ADAPTER,
+    )  # fmt: skip
+    use_rslora: bool = option(
+        False, "Scale by lora_alpha / √lora_r, steadier at high ranks.", group="adapter", methods=WITH_ADAPTER
     )
-    use_rslora: bool = option(False, "Scale by lora_alpha / √lora_r, steadier at high ranks.", group="adapter")
-    use_dora: bool = option(False, "Weight-decomposed LoRA: often a little better, slower.", group="adapter")
+    use_dora: bool = option(False, "Weight-decomposed LoRA: often a little better, slower.", group="adapter", methods=WITH_ADAPTER)
 
     # --- Data ------------------------------------------------------------------------------------
     # A tenth tells over-fitting from learning; it is taken by seed, the same rows each time.
     eval_fraction: float = option(0.1, "Share of the rows held out for evaluation when no evaluation split is chosen; 0 for none.",
         group="data", min=0, max=0.5, advanced=False)  # fmt: skip
-    packing: bool = option(False, "Put several short rows into one sequence: faster on short rows.", group="data")
-    assistant_only_loss: bool = option(True, "Learn the answers only, not the questions.", group="data")
+    packing: bool = option(False, "Put several short rows into one sequence: faster on short rows.", group="data",
+        methods=SUPERVISED)  # fmt: skip
+    assistant_only_loss: bool = option(True, "Learn the answers only, not the questions.", group="data",
+        methods=SUPERVISED)  # fmt: skip
 
     # --- Precision and memory --------------------------------------------------------------------
     bf16: bool | None = option(None, "Compute in bfloat16; left open, it is used where the device supports it.", group="memory")

@@ -54,8 +54,9 @@ def _new_inputs(job: TrainingJob, changes: dict[str, Any]) -> dict[str, Any]:
 
 
 def _carried(job: TrainingJob, method: str) -> dict[str, Any]:
-    """The config so far. With another method, what was only the old method's default gives way to the new one's."""
+    """The config so far. With another method, what was only the old method's default gives way to the new one's, and what
+    means nothing to the new one is forgotten."""
     if method == job.method:
         return job.config
-    old = defaults_for(job.method)
-    return {key: value for key, value in job.config.items() if key not in old or value != old[key]}
+    old, new = defaults_for(job.method), defaults_for(method)
+    return {key: value for key, value in job.config.items() if key in new and (key not in old or value != old[key])}
