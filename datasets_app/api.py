@@ -22,6 +22,7 @@ from datasets_app.serializers import DatasetSerializer
 from datasets_app.services.delete_dataset import delete_dataset
 from datasets_app.services.download_dataset import FORMATS, download_dataset
 from datasets_app.services.preview_dataset import preview_dataset
+from datasets_app.services.split_dataset import split_dataset
 from datasets_app.services.update_dataset import update_dataset
 from datasets_app.services.upload_batch import Uploaded, upload_batch
 from datasets_app.services.upload_dataset import upload_dataset
@@ -119,6 +120,13 @@ class DatasetViewSet(OwnedViewSetMixin, mixins.ListModelMixin, mixins.RetrieveMo
         dataset = self.get_object()
         file = download_dataset(dataset=dataset, **self._parsed(serializers.DownloadQuerySerializer, request.query_params))
         return stream_file(request._request, file.chunks, filename=file.filename, content_type=file.content_type, size=file.size)
+
+    @extend_schema(request=serializers.SplitSerializer, responses=DatasetSerializer, summary="Divide the rows into splits")
+    @action(detail=True, methods=["post"])
+    def split(self, request: Request, pk: str) -> Response:
+        dataset = self.get_object()
+        dataset = split_dataset(dataset=dataset, by=self._owner(), **self._parsed(serializers.SplitSerializer, request.data))
+        return Response(DatasetSerializer(dataset).data)
 
     def _owner(self) -> User:
         return cast(User, self.request.user)  # the permission classes let nobody else in

@@ -35,6 +35,9 @@ class DatasetSerializer(serializers.ModelSerializer):
     columns = serializers.ListField(child=serializers.CharField(), read_only=True, help_text="As the file names them.")
     mapping = serializers.DictField(child=serializers.CharField(), read_only=True, help_text="Our field → their column.")
     splits = serializers.DictField(child=serializers.IntegerField(), read_only=True, help_text="Split → usable rows.")
+    split_plan = serializers.SerializerMethodField(
+        help_text="How the rows were divided, and rows found in two splits; null before."
+    )
     problems = ProblemCountsSerializer(read_only=True)
     progress = DatasetProgressSerializer(read_only=True, allow_null=True)
 
@@ -42,9 +45,13 @@ class DatasetSerializer(serializers.ModelSerializer):
         model = Dataset
         fields = (
             *("id", "name", "description", "status", "format", "kind", "rows", "bytes", "columns", "mapping", "content_hash"),
-            *("source_name", "version", "splits", "problems", "created_at", "updated_at", "progress"),
+            *("source_name", "version", "parent", "origin", "splits", "split_plan", "problems"),
+            *("created_at", "updated_at", "progress"),
         )
         read_only_fields = tuple(set(fields) - {"name", "description"})
+
+    def get_split_plan(self, dataset: Dataset) -> dict[str, Any] | None:
+        return {name: value for name, value in dataset.split_plan.items() if name != "folder"} or None
 
 
 class ChangeDatasetSerializer(serializers.Serializer):
@@ -136,6 +143,20 @@ class PreviewSerializer(serializers.Serializer):
     total = serializers.IntegerField()
     offset = serializers.IntegerField()
     limit = serializers.IntegerField()
+
+
+class SplitSerializer(StrictSerializer):
+    """How to divide the rows: fractions (each at most 1) or counts."""
+
+    train = serializers.FloatField(min_value=0, max_value=2**53, help_text="Fraction or count of rows to learn from.")
+    validation = serializers.FloatField(min_value=0, max_value=2**53, default=0)
+    test = serializers.FloatField(min_value=0, max_value=2**53, default=0)
+    seed = serializers.IntegerField(default=42, min_value=0, max_value=2**63 - 1, help_text="The same seed gives the same split.")
+    shuffle = serializers.BooleanField(default=True, help_text="False keeps the file's order: first train, then the others.")
+    stratify_by = serializers.CharField(default="", allow_blank=True, max_length=200, help_text="Column balanced over the splits.")
+    group_by = serializers.CharField(
+        default="", allow_blank=True, max_length=200, help_text="Column whose equal values stay together; else equal prompts do."
+    )
 
 
 class DownloadQuerySerializer(StrictSerializer):

@@ -67,7 +67,7 @@ class Outcome:
 
 def foresee(wanted: Wanted, kind: str, name: str, *, token_ratio: float = 1.0) -> Forecast:
     """The uncorrected forecast of a run on a device. ShapeError and OSError when the model's or the dataset's files don't tell."""
-    shape, sample = shape_of(wanted.model), sample_rows(wanted.dataset.rows_file, wanted.dataset.kind)
+    shape, sample = shape_of(wanted.model), sample_rows(learned_rows(wanted), wanted.dataset.kind)
     rows, eval_rows = split_rows(wanted)
     lengths = [max(2, round(length * token_ratio)) for length in sample.lengths(shape.vocab)]
     learns_answers = wanted.config.assistant_only_loss and wanted.dataset.kind != "text"
@@ -75,6 +75,11 @@ def foresee(wanted: Wanted, kind: str, name: str, *, token_ratio: float = 1.0) -
         shape, wanted.method, wanted.config, plans.device_of(kind, name), lengths=lengths, rows=rows, eval_rows=eval_rows,
         labelled=sample.labelled if learns_answers else 1.0, cores=os.cpu_count() or 1,
     )  # fmt: skip
+
+
+def learned_rows(wanted: Wanted) -> Path:
+    """The file of the split to learn from."""
+    return wanted.dataset.split_file(wanted.train_split or "train")
 
 
 def shape_of(model: LanguageModel) -> Shape:

@@ -54,12 +54,17 @@ class JobForm(forms.Form):
         empty_label="Choose a dataset",
         error_messages={"required": "Choose a dataset."},
     )
+    train_split = forms.ChoiceField(label="Learn from", required=False)
+    eval_split = forms.ChoiceField(label="Evaluate on", required=False)
     method = forms.ChoiceField(choices=[(name, method_words(name)) for name in METHODS])
 
     def __init__(self, data: Any = None, *, owner: User, method: str, initial: dict[str, Any] | None = None):
         super().__init__(data, initial={"method": method, **(initial or {})})
         self.fields["model_id"].queryset = usable_models(owner)  # type: ignore[attr-defined]
         self.fields["dataset_id"].queryset = usable_datasets(owner)  # type: ignore[attr-defined]
+        self.split_names = split_names(owner)
+        self.fields["train_split"].choices = [("", "The train split, or all rows"), *((name, name) for name in self.split_names)]  # type: ignore[attr-defined]
+        self.fields["eval_split"].choices = [("", "Rows held out by fraction"), *((name, name) for name in self.split_names)]  # type: ignore[attr-defined]
         self.fields["method"].help_text = METHODS[method]
         self.fields["method"].widget.attrs |= OPTIONS_FOLLOW
         self.options = describe_fields(method)
@@ -92,12 +97,24 @@ class JobForm(forms.Form):
         model, dataset = self.cleaned_data["model_id"], self.cleaned_data["dataset_id"]
         name = self.cleaned_data["name"] or f"{model.name} on {dataset.name}"[:200]
         ids = {"model_id": model.pk, "dataset_id": dataset.pk}
-        return {"name": name, **ids, "method": self.cleaned_data["method"], "config": self.config()}
+        splits = {name: self.cleaned_data[name] for name in ("train_split", "eval_split")}
+        return {"name": name, **ids, **splits, "method": self.cleaned_data["method"], "config": self.config()}
 
 
 def usable_models(owner: User) -> Any:
     """Whole models that are on this machine."""
     return LanguageModel.objects.for_user(owner).filter(status=LanguageModel.Status.READY, adapter=False)
+
+
+def split_names(owner: User) -> list[str]:
+    """The names of all splits of the datasets that were divided; none where none was."""
+    divided = usable_datasets(owner).exclude(split_plan={})
+    return sorted({name for splits in divided.values_list("splits", flat=True) for name in splits}, key=_usual_order)
+
+
+def _usual_order(name: str) -> tuple[int, str]:
+    usual = ("train", "validation", "test")
+    return (usual.index(name) if name in usual else len(usual), name)
 
 
 def usable_datasets(owner: User) -> Any:

@@ -13,16 +13,25 @@ from training.engine.spec import Config, DataRef, ModelRef, TrainingSpec
 from training.models import TrainingJob
 
 TRAIN_FILE = "data/train.parquet"
+EVAL_FILE = "data/eval.parquet"
 
 
-def build_spec(job: TrainingJob, *, attempt: int, resume_from: Path | None = None, train: str = TRAIN_FILE) -> TrainingSpec:
-    """What the engine is told about this attempt. `train` is the rows' path, absolute or relative to the run directory."""
+def build_spec(
+    job: TrainingJob, *, attempt: int, resume_from: Path | None = None, train: str = TRAIN_FILE, evaluation: str = EVAL_FILE
+) -> TrainingSpec:
+    """What the engine is told about this attempt. `train` and `evaluation` are the rows' paths, absolute or relative to the run
+    directory; the latter counts only where the job names a split to evaluate on."""
     model = job.model
     source = ModelRef(path=str(model.directory), name=model.name, repo_id=model.repo_id or None, revision=model.revision or None)
     return TrainingSpec(
         method=job.method,
         model=source,
-        data=DataRef(train=train, kind=job.dataset.kind, content_hash=job.dataset.content_hash),
+        data=DataRef(
+            train=train,
+            eval=evaluation if job.eval_split else None,
+            kind=job.dataset.kind,
+            content_hash=job.dataset.content_hash,
+        ),
         config=Config(**job.config),
         job=str(job.pk),
         attempt=attempt,
@@ -34,9 +43,22 @@ def prepare_run(job: TrainingJob) -> Path:
     """Make the current attempt's run directory whole: the rows (hard-linked where possible) and spec.json, which comes last."""
     run = RunDir(storage.attempt_dir(job.pk, job.attempt))
     run.data.mkdir(parents=True, exist_ok=True)
-    _link(job.dataset.rows_file, run.path / TRAIN_FILE)
+    for split, name in split_files(job).items():
+        _link(_first_rows(job, name) or job.dataset.split_file(split), run.path / name)
     run.write_spec(build_spec(job, attempt=job.attempt, resume_from=newest_checkpoints(job)))
     return run.path
+
+
+def split_files(job: TrainingJob) -> dict[str, str]:
+    """The splits the job reads → where each lies in its run directory."""
+    evaluated = {job.eval_split: EVAL_FILE} if job.eval_split else {}
+    return {job.train_split or "train": TRAIN_FILE} | evaluated
+
+
+def _first_rows(job: TrainingJob, name: str) -> Path | None:
+    """The rows an earlier attempt read: a job goes on with those, whatever became of the dataset's splits since."""
+    earlier = (storage.attempt_dir(job.pk, attempt) / name for attempt in range(1, job.attempt))
+    return next((path for path in earlier if path.exists()), None)
 
 
 def newest_checkpoints(job: TrainingJob) -> Path | None:

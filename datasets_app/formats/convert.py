@@ -137,7 +137,7 @@ def _write(items: Iterator[Row | Problem], target: Path, shape: Shape, mapping: 
                 row = _usable(item, shape, mapping, outcome)  # type: ignore[arg-type]
                 if row is not None:
                     _look_for_duplicate(row, item.line, seen, outcome)  # type: ignore[union-attr, arg-type]
-                    writer.add(item.line, row.values, row.size)  # type: ignore[union-attr, arg-type]
+                    writer.add(item.line, row.values | {"extra": row.extra}, row.size)  # type: ignore[union-attr, arg-type]
     finally:
         writer.close()
     outcome.valid_rows = writer.rows

@@ -1,6 +1,7 @@
 """Canonical rows as Parquet: written in bounded memory, read at any offset without what lies before it.
 
-Columns: `line` (int64, 1-based line of the source) and those of the row's kind (see schemas.py), lists as JSON text.
+Columns: `line` (int64, 1-based line of the source), those of the row's kind (see schemas.py), lists as JSON text, and `extra`:
+the texts and numbers of the columns nothing is learned from, as a JSON object, so that rows can be divided by them.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ COLUMNS = {
     "unpaired": ("prompt", "completion", "label"),
 }
 PLAIN = frozenset({"line", "text", "label"})
+EXTRA = "extra"
+HIDDEN = frozenset({"line", EXTRA})  # not columns of the row itself
 
 
 class RowsWriter:
@@ -31,7 +34,8 @@ class RowsWriter:
         import pyarrow.parquet as pq
 
         types = {name: pa.bool_() if name == "label" else pa.string() for name in COLUMNS[kind]}
-        self.schema = pa.schema([pa.field("line", pa.int64()), *(pa.field(name, type) for name, type in types.items())])
+        own = [pa.field(name, type) for name, type in types.items()]
+        self.schema = pa.schema([pa.field("line", pa.int64()), *own, pa.field(EXTRA, pa.string())])
         self._writer = pq.ParquetWriter(path, self.schema, compression="zstd")
         self._columns: dict[str, list[Any]] = {name: [] for name in self.schema.names}
         self._bytes = 0
@@ -71,13 +75,13 @@ def count_rows(path: Path) -> int:
 
 
 def columns_in_use(path: Path) -> list[str]:
-    """The columns that hold anything, without `line`."""
+    """The columns that hold anything, without `line` and `extra`."""
     import pyarrow.parquet as pq
 
     meta = pq.read_metadata(path)
     groups = [meta.row_group(number) for number in range(meta.num_row_groups)]
     names = meta.schema.names
-    return [name for at, name in enumerate(names) if name != "line" and any(_has_values(group.column(at)) for group in groups)]
+    return [name for at, name in enumerate(names) if name not in HIDDEN and any(_has_values(group.column(at)) for group in groups)]
 
 
 def _has_values(column: Any) -> bool:
@@ -117,6 +121,13 @@ def iterate(path: Path) -> Iterator[list[dict[str, Any]]]:
             yield [decode(row) for row in batch.to_pylist()]
 
 
+def iterate_with_extras(path: Path) -> Iterator[list[tuple[dict[str, Any], dict[str, Any]]]]:
+    """All rows in order, in batches, each with what its other columns hold."""
+    with _opened(path) as file:
+        for batch in file.iter_batches(batch_size=BATCH, use_threads=False):
+            yield [(decode(row), json.loads(row.get(EXTRA) or "{}")) for row in batch.to_pylist()]
+
+
 def search(path: Path, words: str, offset: int, limit: int) -> tuple[list[dict[str, Any]], int]:
     """The rows whose text holds `words` (whatever the case), from the `offset`-th of them, and how many there are in all."""
     words = words.lower()
@@ -134,7 +145,8 @@ def search(path: Path, words: str, offset: int, limit: int) -> tuple[list[dict[s
 
 def _may_hold(row: dict[str, Any], words: str, inside_json: str) -> bool:
     """A quick look at the stored texts, before their JSON is decoded."""
-    return any((words if name in PLAIN else inside_json) in value.lower() for name, value in row.items() if isinstance(value, str))
+    texts = ((name, value) for name, value in row.items() if isinstance(value, str) and name != EXTRA)
+    return any((words if name in PLAIN else inside_json) in value.lower() for name, value in texts)
 
 
 @contextmanager
@@ -160,4 +172,5 @@ def holds(value: Any, words: str) -> bool:
 
 
 def decode(row: dict[str, Any]) -> dict[str, Any]:
-    return {name: value if name in PLAIN or value is None else json.loads(value) for name, value in row.items()}
+    kept = ((name, value) for name, value in row.items() if name != EXTRA)
+    return {name: value if name in PLAIN or value is None else json.loads(value) for name, value in kept}

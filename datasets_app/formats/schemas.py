@@ -21,6 +21,8 @@ from datasets_app.formats.conversation import Message, Warn, check_conversation,
 from datasets_app.formats.jsonrows import kind_of
 from datasets_app.formats.problems import RowError
 
+EXTRA_COLUMNS, EXTRA_LENGTH = 40, 500  # beside what is learned, so many columns of so many characters are kept
+
 
 @dataclass(frozen=True)
 class Shape:
@@ -43,11 +45,14 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class Canonical:
-    """A normalised row: its columns, their bytes in all, and a number that equal rows (of this process) share."""
+    """A normalised row: its columns as they are stored (`values`) and as they are (`built`), their bytes in all, a number that
+    equal rows (of this process) share, and what its other columns hold as JSON text."""
 
     values: dict[str, str | bool | None]
     size: int
     fingerprint: int
+    built: dict[str, Any]
+    extra: str | None
 
 
 def alpaca(row: dict[str, Any], warn: Warn) -> dict[str, Any]:
@@ -150,7 +155,19 @@ def normalise(shape: Shape, row: dict[str, Any], mapping: Mapping[str, str], war
     except RowError as error:  # name their column, not ours
         error.column = mapping.get(error.column, error.column)
         raise
-    return Canonical(values, len(stored), hash(stored))
+    extra = _extra(shape, row, mapping)
+    return Canonical(values, len(stored) + len(extra or ""), hash(stored), built, extra)
+
+
+def _extra(shape: Shape, row: dict[str, Any], mapping: Mapping[str, str]) -> str | None:
+    """Texts and numbers of the columns that nothing is learned from; rows may be divided by them."""
+    used = set(mapping.values()) | (set(shape.fields) - set(mapping))
+    kept = {name: value for name, value in row.items() if name not in used and _is_short(value)}
+    return _json(kept).encode("utf-8", "replace").decode() if kept and len(kept) <= EXTRA_COLUMNS else None
+
+
+def _is_short(value: Any) -> bool:
+    return isinstance(value, (bool, int, float)) or (isinstance(value, str) and len(value) <= EXTRA_LENGTH)
 
 
 _json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False, check_circular=False).encode

@@ -34,11 +34,12 @@ def preview_dataset(*, dataset: Dataset, offset: int = 0, limit: int = 20, searc
         raise invalid_field("offset", "Must be 0 or more.")
     if not 1 <= limit <= MAX_ROWS:
         raise invalid_field("limit", f"Must be 1 to {MAX_ROWS}.")
-    columns = rowsfile.columns_in_use(dataset.rows_file)
+    path = dataset.split_file(split) if split else dataset.rows_file
+    columns = rowsfile.columns_in_use(path)
     if words := search.strip():
-        rows, total = rowsfile.search(dataset.rows_file, words, offset, limit)
+        rows, total = rowsfile.search(path, words, offset, limit)
     else:
-        rows, total = rowsfile.read_slice(dataset.rows_file, offset, limit), rowsfile.count_rows(dataset.rows_file)
+        rows, total = rowsfile.read_slice(path, offset, limit), rowsfile.count_rows(path)
     shown = [{name: row[name] for name in ("line", *columns)} for row in rows]
     return Preview(columns, shown, total, offset, limit)
 

@@ -126,6 +126,7 @@ def _findings(outcome: Outcome) -> dict[str, Any]:
         "rows": outcome.rows,
         "columns": [printable(column, 200) for column in outcome.columns],
         "splits": {"train": outcome.valid_rows} if outcome.valid_rows else {},
+        "split_plan": {},  # other rows can't have the old split
         "errors": problems.errors,
         "warnings": problems.warnings,
         "report": report,

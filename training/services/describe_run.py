@@ -8,7 +8,7 @@ from typing import Any
 from training.engine.rundir import RunDir
 from training.engine.spec import to_dict
 from training.models import TrainingJob
-from training.run_files import build_spec, newest_checkpoints
+from training.run_files import EVAL_FILE, TRAIN_FILE, build_spec, newest_checkpoints, split_files
 
 
 def describe_run(*, job: TrainingJob) -> dict[str, Any]:
@@ -19,5 +19,7 @@ def describe_run(*, job: TrainingJob) -> dict[str, Any]:
     directory = f"runs/job-{job.pk}"
     stored = RunDir(job.run_dir).spec_file
     resume = newest_checkpoints(job) if stored.exists() else None
-    spec = to_dict(build_spec(job, attempt=max(job.attempt, 1), resume_from=resume, train=str(job.dataset.rows_file)))
+    rows = {place: str(job.dataset.split_file(split)) for split, place in split_files(job).items()}
+    paths = {"train": rows[TRAIN_FILE], "evaluation": rows.get(EVAL_FILE, "")}
+    spec = to_dict(build_spec(job, attempt=max(job.attempt, 1), resume_from=resume, **paths))
     return {"command": shlex.join(["python", "-m", "training.engine", "run", directory]), "spec": spec}
