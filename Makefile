@@ -11,10 +11,10 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run setup demo test lint types worker bench shell openapi migrations
+.PHONY: help run setup demo test test-servers lint types worker bench shell openapi migrations
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 	@echo
 	@echo "  HOST, PORT and DATA_DIR choose where: make run PORT=8123 DATA_DIR=/srv/aifinetune"
 
@@ -30,6 +30,9 @@ demo: setup ## run the main job on a scratch installation; DATASET=file uses you
 test: setup $(VENV)/.test-packages lint types ## lint, types and the whole test suite
 	@DATA_DIR=$$(mktemp -d) $(BIN)/python manage.py makemigrations --check --dry-run
 	$(BIN)/pytest $(ARGS)
+
+test-servers: setup $(VENV)/.test-packages ## the platform's tests on PostgreSQL and Redis instead of SQLite and Valkey
+	$(BIN)/python -m tests.servers -m "not engine and not stack and not browser" $(ARGS)
 
 lint: $(VENV)/.test-packages ## style and the layers of the architecture
 	@$(BIN)/ruff check .

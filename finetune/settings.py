@@ -71,6 +71,7 @@ MIDDLEWARE = [
     "finetune.core.middleware.StaticFiles",
     "finetune.core.middleware.ContentSecurityPolicy",
     "finetune.core.middleware.OptionalApiSlash",
+    "finetune.core.middleware.NoNulInQueries",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",

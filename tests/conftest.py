@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -17,7 +18,10 @@ PASSWORD = "a-long-enough-passphrase"
 
 @pytest.fixture(scope="session", autouse=True)
 def valkey() -> Iterator[str]:
-    """The broker, channel layer and cache of the tests are a real Valkey."""
+    """The broker, channel layer and cache of the tests are a real Valkey, or the Redis that REDIS_URL names."""
+    if "REDIS_URL" in os.environ:
+        yield os.environ["REDIS_URL"]
+        return
     with valkey_server(settings.VALKEY_SOCKET) as url:
         yield url
 

@@ -51,12 +51,24 @@ def append(rows: JobQuerySet, entries: list[Entry], **values: Any) -> list[JobEv
         job = TrainingJob.objects.only("pk", "last_seq", "attempt").get(pk=locked[0])
         first = job.last_seq - len(entries) + 1
         events = [
-            JobEvent(job=job, seq=first + index, attempt=job.attempt, kind=entry.kind, time=entry.time, payload=entry.payload)
+            JobEvent(
+                job=job, seq=first + index, attempt=job.attempt, kind=entry.kind, time=entry.time, payload=storable(entry.payload)
+            )
             for index, entry in enumerate(entries)
         ]
         JobEvent.objects.bulk_create(events, batch_size=500)
         transaction.on_commit(functools.partial(ring, job.pk, events, job.last_seq), robust=True)
     return events
+
+
+def storable(value: Any) -> Any:
+    """The value without what PostgreSQL can't keep in a text: NUL and halves of characters become �. A model may say either."""
+    if isinstance(value, str):
+        whole = value.encode("utf-16", "surrogatepass").decode("utf-16", "replace") if not value.isascii() else value
+        return whole.replace("\x00", "\ufffd")
+    if isinstance(value, dict):
+        return {storable(key): storable(item) for key, item in value.items()}
+    return [storable(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def ring(job_id: int, events: list[JobEvent], last_seq: int) -> None:

@@ -6,6 +6,7 @@ import signal
 from typing import Any
 
 from training.engine.rundir import RunDir
+from training.event_log import storable
 from training.services.read_log import read_tail
 
 LOG_LINES = 40
@@ -14,7 +15,8 @@ FALLBACK_HINT = "Look at the log's last lines, then resume from the last checkpo
 
 def describe(run: RunDir, *, code: str, message: str, hint: str = "") -> dict[str, Any]:
     """The job's `error` object."""
-    return {"code": code, "message": message, "hint": hint or FALLBACK_HINT, "log_tail": read_tail(run.log_file, LOG_LINES)}
+    tail = read_tail(run.log_file, LOG_LINES)
+    return storable({"code": code, "message": message, "hint": hint or FALLBACK_HINT, "log_tail": tail})
 
 
 def from_event(run: RunDir, event: dict[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from finetune.core.errors import Invalid
 
 def check_account(*, user: User, password: str | None = None, password_field: str = "password") -> None:  # noqa: S107 (a field's name)
     """Raise Invalid naming each field of an unsaved `user` (and its new password) that can't be accepted."""
-    problems = _field_problems(user) | _taken(user)
+    problems = _field_problems(user)
+    problems = _taken(user, set(problems)) | problems
     if password is not None:
         try:
             validate_password(password, user)
@@ -30,12 +31,12 @@ def _field_problems(user: User) -> dict[str, list[str]]:
     return {}
 
 
-def _taken(user: User) -> dict[str, list[str]]:
-    """Whatever their case; the constraints in the database have the last word."""
+def _taken(user: User, wrong: set[str]) -> dict[str, list[str]]:
+    """Whatever their case; the constraints in the database have the last word. A field that is `wrong` can't be asked for."""
     others = User.objects.exclude(pk=user.pk)
     problems = {}
-    if user.username and others.filter(username__iexact=user.username).exists():
+    if "username" not in wrong and user.username and others.filter(username__iexact=user.username).exists():
         problems["username"] = ["This username is taken."]
-    if user.email and others.filter(email__iexact=user.email).exists():
+    if "email" not in wrong and user.email and others.filter(email__iexact=user.email).exists():
         problems["email"] = ["This e-mail address is taken."]
     return problems

@@ -81,6 +81,15 @@ class OptionalApiSlash(_Either):
         return request
 
 
+class NoNulInQueries(_Either):
+    """A NUL in `?search=` finds nothing. PostgreSQL takes none in a text, and would make an error of ours of it."""
+
+    def before(self, request: HttpRequest) -> HttpRequest:
+        if "%00" in request.META.get("QUERY_STRING", ""):
+            request.META["QUERY_STRING"] = request.META["QUERY_STRING"].replace("%00", "%EF%BF%BD")
+        return request
+
+
 class DomainErrors(_Either):
     """A verb's refusal on a page: a toast for htmx, else a message and back to where the person was."""
 
