@@ -13,7 +13,7 @@ from accounts.models import User
 from datasets_app.models import Dataset
 from models_app.models import LanguageModel
 from training.engine.spec import defaults_for
-from training.models import JobEvent, TrainingJob
+from training.models import JobEvent, JobTemplate, TrainingJob
 
 
 def make_dataset(owner: User, *, rows: int = 8, **values: Any) -> Dataset:
@@ -59,6 +59,10 @@ def make_job(owner: User, *, model: LanguageModel | None = None, dataset: Datase
         dataset=dataset or make_dataset(owner),
         **{"name": "first run", "method": method, "config": defaults_for(method), **values},
     )
+
+
+def make_template(owner: User, **values: Any) -> JobTemplate:
+    return JobTemplate.objects.create(owner=owner, **{"name": "mine", "method": "lora", "config": {"lora_r": 4}, **values})
 
 
 def make_event(job: TrainingJob, seq: int, kind: str = "metric", **payload: Any) -> JobEvent:

@@ -101,6 +101,13 @@ class JobForm(forms.Form):
         return {"name": name, **ids, **splits, "method": self.cleaned_data["method"], "config": self.config()}
 
 
+class TemplateForm(forms.Form):
+    """What one's own template is called; every rule is the verb's."""
+
+    name = forms.CharField(max_length=200, widget=forms.TextInput(attrs={"autocomplete": "off"}))
+    description = forms.CharField(required=False, widget=forms.Textarea(attrs={"rows": 2}), help_text="What it is good for.")
+
+
 def usable_models(owner: User) -> Any:
     """Whole models that are on this machine."""
     return LanguageModel.objects.for_user(owner).filter(status=LanguageModel.Status.READY, adapter=False)

@@ -80,6 +80,15 @@ class TrainingJob(Lifecycle):
     metrics = models.JSONField(default=dict, help_text="Newest values: {loss, eval_loss, best_eval_loss, …}.")
     memory = models.JSONField(default=dict)
     cost = models.JSONField(default=dict)
+    estimate = models.JSONField(null=True, blank=True, help_text="What was foreseen when it was first queued: see POST …/estimate.")
+    inputs = models.JSONField(
+        default=dict, help_text="Fingerprints of data and base when it was first queued: see training.fingerprints."
+    )
+    reproduces = models.ForeignKey("self", null=True, blank=True, on_delete=models.SET_NULL, related_name="reproductions")
+    weights_sha256 = models.CharField(max_length=64, blank=True, default="", help_text="Of the finished weights.")
+    rewinds = models.JSONField(
+        default=list, help_text="[{attempt, step, from_attempt}]: attempts told to go on from a named checkpoint."
+    )
     error = models.JSONField(null=True, help_text="{code, message, hint, log_tail} once it has failed.")
     output_model = models.OneToOneField(LanguageModel, null=True, blank=True, on_delete=models.SET_NULL, related_name="produced_by")
 
@@ -120,12 +129,41 @@ class TrainingJob(Lifecycle):
         return TrainingJob.objects.with_queue_position().values_list("position", flat=True).get(pk=self.pk)
 
     @property
+    def reproduced_exactly(self) -> bool | None:
+        """Whether a reproduction's weights are those of its original; None while one of the two has none."""
+        original = self.reproduces
+        if original is None or not (self.weights_sha256 and original.weights_sha256):
+            return None
+        return self.weights_sha256 == original.weights_sha256
+
+    @property
     def is_active(self) -> bool:
         return self.status in self.ACTIVE
 
     @property
     def is_finished(self) -> bool:
         return self.status in self.FINISHED
+
+
+class JobTemplate(models.Model):
+    """A method and its options under a name, to begin a job from. The built-in ones are in training.builtin_templates."""
+
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="job_templates")
+    name = models.CharField(max_length=200)
+    description = models.CharField(max_length=500, blank=True)
+    method = models.CharField(max_length=20)
+    config = models.JSONField(default=dict, help_text="Only what differs from the method's defaults.")
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    objects = OwnedQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["name", "pk"]
+        constraints = [models.UniqueConstraint("owner", "name", name="template_name_once")]
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class JobEvent(models.Model):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 from finetune.core import storage
@@ -40,12 +41,16 @@ def build_spec(
 
 
 def prepare_run(job: TrainingJob) -> Path:
-    """Make the current attempt's run directory whole: the rows (hard-linked where possible) and spec.json, which comes last."""
+    """Make the current attempt's run directory whole: the rows (hard-linked where possible), the checkpoint it was told to go
+    on from, and spec.json, which comes last."""
     run = RunDir(storage.attempt_dir(job.pk, job.attempt))
     run.data.mkdir(parents=True, exist_ok=True)
     for split, name in split_files(job).items():
         _link(_first_rows(job, name) or job.dataset.split_file(split), run.path / name)
-    run.write_spec(build_spec(job, attempt=job.attempt, resume_from=newest_checkpoints(job)))
+    start = starting_point(job)
+    if start.checkpoint:
+        _adopt(start.checkpoint, run)
+    run.write_spec(build_spec(job, attempt=job.attempt, resume_from=start.directory))
     return run.path
 
 
@@ -61,13 +66,39 @@ def _first_rows(job: TrainingJob, name: str) -> Path | None:
     return next((path for path in earlier if path.exists()), None)
 
 
-def newest_checkpoints(job: TrainingJob) -> Path | None:
-    """The checkpoints directory of the last earlier attempt that left a whole checkpoint; None when none did."""
-    for attempt in range(job.attempt - 1, 0, -1):
-        directory = RunDir(storage.attempt_dir(job.pk, attempt)).checkpoints
+@dataclass(frozen=True)
+class StartingPoint:
+    """Where an attempt begins: at a named checkpoint, at the newest one in a directory, or at the beginning."""
+
+    checkpoint: Path | None = None
+    directory: Path | None = None
+
+
+def starting_point(job: TrainingJob) -> StartingPoint:
+    """From the newest attempt back: the checkpoint somebody chose for it, else what the attempt before it left."""
+    chosen = {rewind["attempt"]: rewind for rewind in job.rewinds}
+    for attempt in range(job.attempt, 0, -1):
+        if rewind := chosen.get(attempt):
+            source = storage.attempt_dir(job.pk, rewind["from_attempt"])
+            return StartingPoint(checkpoint=checkpoint_path(source, rewind["step"]))
+        directory = RunDir(storage.attempt_dir(job.pk, attempt - 1)).checkpoints
         if checkpoints.newest(directory)[0]:
-            return directory
-    return None
+            return StartingPoint(directory=directory)
+    return StartingPoint()
+
+
+def checkpoint_path(attempt_dir: Path, step: int) -> Path:
+    """Where an attempt keeps the checkpoint of a step."""
+    return RunDir(attempt_dir).checkpoints / f"{checkpoints.PREFIX}{step}"
+
+
+def _adopt(path: Path, run: RunDir) -> None:
+    """Put the chosen checkpoint into the attempt's own directory, where the engine looks first."""
+    whole = checkpoints.open_checkpoint(path)
+    if whole is None:
+        raise ValueError(f"{path.name} is damaged or gone. Resume from another checkpoint")
+    run.checkpoints.mkdir(parents=True, exist_ok=True)
+    checkpoints.adopt(whole, run.checkpoints)
 
 
 def _link(source: Path, target: Path) -> None:

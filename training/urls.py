@@ -3,32 +3,42 @@
 from django.urls import path
 from rest_framework.routers import SimpleRouter
 
-from training import pages as views
 from training.api.catalog import DevicesView, ExecutorsView, MethodsView, SampleView
+from training.api.compare import CompareView
 from training.api.estimate import EstimateView
 from training.api.jobs import JobViewSet
+from training.api.templates import TemplateViewSet
 from training.consumers import JobConsumer
+from training.pages import compare, form, job, lists, moves, templates
 
 router = SimpleRouter(trailing_slash=False)
+router.register("training/templates", TemplateViewSet, basename="api-template")
 router.register("training", JobViewSet, basename="api-job")
 
 pages = [
-    path("", views.jobs, name="jobs"),
-    path("new", views.new, name="job-new"),
-    path("estimate", views.estimate, name="job-estimate"),
-    path("sample", views.sample, name="create-sample"),
-    path("<int:pk>", views.job, name="job"),
-    path("<int:pk>/start", views.start, name="job-start"),
-    path("<int:pk>/cancel", views.cancel, name="job-cancel"),
-    path("<int:pk>/resume", views.resume, name="job-resume"),
-    path("<int:pk>/clone", views.clone, name="job-clone"),
-    path("<int:pk>/delete", views.delete, name="job-delete"),
+    path("", lists.jobs, name="jobs"),
+    path("new", form.new, name="job-new"),
+    path("estimate", form.estimate, name="job-estimate"),
+    path("sample", moves.sample, name="create-sample"),
+    path("compare", compare.compare, name="jobs-compare"),
+    path("templates/", templates.templates, name="templates"),
+    path("templates/<slug:pk>", templates.template, name="template"),
+    path("templates/<slug:pk>/delete", templates.delete, name="template-delete"),
+    path("<int:pk>", job.job, name="job"),
+    path("<int:pk>/start", moves.start, name="job-start"),
+    path("<int:pk>/cancel", moves.cancel, name="job-cancel"),
+    path("<int:pk>/resume", moves.resume, name="job-resume"),
+    path("<int:pk>/clone", moves.clone, name="job-clone"),
+    path("<int:pk>/reproduce", moves.reproduce, name="job-reproduce"),
+    path("<int:pk>/save-template", templates.save_from_job, name="job-save-template"),
+    path("<int:pk>/delete", moves.delete, name="job-delete"),
 ]
 api = [
     path("training/methods", MethodsView.as_view(), name="api-methods"),
     path("training/executors", ExecutorsView.as_view(), name="api-executors"),
     path("training/devices", DevicesView.as_view(), name="api-devices"),
     path("training/estimate", EstimateView.as_view(), name="api-estimate"),
+    path("training/compare", CompareView.as_view(), name="api-compare"),
     path("training/sample", SampleView.as_view(), name="api-sample"),
     *router.urls,
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django import forms
@@ -44,6 +45,6 @@ def refuse(form: forms.Form, error: DomainError) -> None:
         form.add_error(None, error.message)
 
 
-def page_of(request: HttpRequest, rows: QuerySet, *, size: int = 25) -> Page:
+def page_of(request: HttpRequest, rows: QuerySet | Sequence, *, size: int = 25) -> Page:
     """The page of rows named by `?page=`; a number out of range gives the nearest page."""
     return Paginator(rows, size).get_page(request.GET.get("page"))

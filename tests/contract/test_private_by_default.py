@@ -10,7 +10,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from rest_framework.test import APIClient
 
 from accounts.models import User
-from tests.factories import make_base_model, make_dataset, make_job, make_version
+from tests.factories import make_base_model, make_dataset, make_job, make_template, make_version
 
 OPEN = {
     "healthz",
@@ -58,7 +58,8 @@ def hers(alice: User) -> dict[str, int]:
     dataset = make_dataset(alice)
     version = make_version(alice, base=base)
     job = make_job(alice, model=base, dataset=dataset)
-    return {"datasets": dataset.pk, "models": version.pk, "training": job.pk}
+    template = make_template(alice)
+    return {"templates": template.pk, "datasets": dataset.pk, "models": version.pk, "training": job.pk}
 
 
 def test_the_walk_sees_the_product() -> None:

@@ -44,10 +44,16 @@ def model_in_use(alice: User) -> LanguageModel:
     return make_job(alice, status="queued").model
 
 
+def failed(alice: User) -> TrainingJob:
+    return make_job(alice, status="failed", attempt=1)
+
+
 REFUSALS = {
     "cancel a finished job": Refusal("/training/{}/cancel", "/api/training/{}/cancel", "post", finished),
     "start a finished job": Refusal("/training/{}/start", "/api/training/{}/start", "post", finished),
     "resume a succeeded job": Refusal("/training/{}/resume", "/api/training/{}/resume", "post", finished),
+    "reproduce a failed job": Refusal("/training/{}/reproduce", "/api/training/{}/reproduce", "post", failed),
+    "reproduce a running job": Refusal("/training/{}/reproduce", "/api/training/{}/reproduce", "post", running),
     "delete a running job": Refusal("/training/{}/delete", "/api/training/{}", "delete", running),
     "delete a dataset in use": Refusal("/datasets/{}/delete", "/api/datasets/{}", "delete", dataset_in_use),
     "delete a model in use": Refusal("/models/{}/delete", "/api/models/{}", "delete", model_in_use),

@@ -106,6 +106,19 @@ def test_other_peoples_models_and_data_look_like_missing_ones(charlie_api: APICl
     assert not TrainingJob.objects.exists()
 
 
+def test_a_template_gives_method_and_options_and_what_is_named_beside_it_wins(api: APIClient, body: dict) -> None:
+    del body["method"]
+    job = api.post("/api/training", {**body, "template_id": "lora-memory", "config": {"lora_r": 4}}).json()
+    assert job["method"] == "lora"
+    assert {"per_device_train_batch_size": 1, "lora_r": 4, "max_length": 512}.items() <= job["config"].items()
+    for wrong in ("magic", "999"):
+        answer = api.post("/api/training", {**body, "template_id": wrong})
+        assert list(answer.json()["fields"]) == ["template_id"]
+    clash = api.post("/api/training", {**body, "template_id": "lora-memory", "method": "sft"})
+    assert list(clash.json()["fields"]) == ["template_id"]
+    assert TrainingJob.objects.count() == 1
+
+
 def test_the_same_idempotency_key_is_the_same_job(api: APIClient, charlie_api: APIClient, charlie: User, body: dict) -> None:
     first = api.post("/api/training", {**body, "start": True}, headers={"Idempotency-Key": "k1"}).json()
     again = api.post("/api/training", {**body, "start": True}, headers={"Idempotency-Key": "k1"})

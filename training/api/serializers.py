@@ -83,10 +83,22 @@ class JobSerializer(StatusSerializer):
     model_id = serializers.IntegerField(read_only=True)
     dataset_id = serializers.IntegerField(read_only=True)
     config = serializers.SerializerMethodField()
+    estimate = serializers.SerializerMethodField(help_text="What was foreseen when it was first queued; null without.")
+    reproduces = serializers.IntegerField(source="reproduces_id", read_only=True, allow_null=True, help_text="The job it repeats.")
+    reproduced_exactly = serializers.BooleanField(
+        read_only=True, allow_null=True, help_text="Whether its weights are those of the job it repeats; null while unknown."
+    )
 
     class Meta(StatusSerializer.Meta):
-        fields = [*StatusSerializer.Meta.fields, "executor", "model_id", "dataset_id", "train_split", "eval_split", "config"]
+        fields = [
+            *StatusSerializer.Meta.fields, "executor", "model_id", "dataset_id", "train_split", "eval_split", "config", "estimate",
+            "weights_sha256", "reproduces", "reproduced_exactly",
+        ]  # fmt: skip
         read_only_fields = fields
+
+    @extend_schema_field({"type": ["object", "null"], "additionalProperties": True})
+    def get_estimate(self, job: TrainingJob) -> dict[str, Any] | None:
+        return job.estimate
 
     @extend_schema_field(openapi_schema())
     def get_config(self, job: TrainingJob) -> dict[str, Any]:
@@ -119,9 +131,22 @@ class JobChangesSerializer(serializers.Serializer):
 
 
 class NewJobSerializer(JobChangesSerializer):
-    """POST. `start` queues the job at once."""
+    """POST. `start` queues the job at once; with a template, `method` and `config` may be left out."""
 
+    method = serializers.CharField(required=False)
+    template_id = serializers.CharField(required=False, allow_null=True)
     start = serializers.BooleanField(default=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if not attrs.get("method") and not attrs.get("template_id"):
+            raise serializers.ValidationError({"method": ["Name a method, or a template that has one."]})
+        return attrs
+
+
+class ResumeSerializer(serializers.Serializer):
+    checkpoint = serializers.IntegerField(
+        required=False, allow_null=True, min_value=1, help_text="Go back to the checkpoint of this step; the newest one by default."
+    )
 
 
 class EventSerializer(serializers.Serializer):

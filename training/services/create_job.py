@@ -9,12 +9,15 @@ from django.db import IntegrityError, transaction
 from accounts.models import User
 from datasets_app.models import Dataset
 from finetune.core.errors import invalid_field
-from finetune.core.querysets import OwnedQuerySet
+from finetune.core.templatetags.ui import method_words
 from models_app.models import LanguageModel
+from training.choices import checked_name, default_split, find_owned
 from training.models import TrainingJob
 from training.refusals import refuse_unknown_choice, refuse_unusable
 from training.services.start_job import start_job
 from training.spec_fields import checked_config
+from training.start_facts import facts_at_start
+from training.template_list import find_template
 
 KEY_LENGTH = 200
 
@@ -25,23 +28,26 @@ def create_job(
     name: str,
     model_id: int | None,
     dataset_id: int | None,
-    method: str,
+    method: str = "",
     executor: str = "local",
     train_split: str = "",
     eval_split: str = "",
     config: dict[str, Any] | None = None,
+    template_id: str | None = None,
     start: bool = False,
     idempotency_key: str | None = None,
 ) -> TrainingJob:
     """A draft job of `owner`, or a queued one with `start`. The same idempotency key gives the job it made before.
 
+    A template gives the method and options; what is named beside it comes before it.
     Invalid, naming the field: a model or dataset that is missing, not the owner's, not ready or unfit for the method;
-    an unknown method, executor or split; a config value that is unknown or out of range.
+    an unknown method, executor, split or template; a config value that is unknown or out of range.
     """
     if idempotency_key and len(idempotency_key) > KEY_LENGTH:
         raise invalid_field("Idempotency-Key", f"At most {KEY_LENGTH} characters.")
     if idempotency_key and (existing := _made_with(owner, idempotency_key)):
         return existing
+    method, config = _with_template(owner, template_id, method, config or {})
     refuse_unknown_choice(method=method, executor=executor)
     model = find_owned(LanguageModel.objects.all(), owner, model_id, "model_id", "model")
     dataset = find_owned(Dataset.objects.all(), owner, dataset_id, "dataset_id", "dataset")
@@ -55,15 +61,31 @@ def create_job(
         "executor": executor,
         "train_split": train_split,
         "eval_split": eval_split,
-        "config": checked_config(method, config or {}),
+        "config": checked_config(method, config),
     }
     return _insert(owner, values, start, idempotency_key or None)
 
 
+def _with_template(owner: User, template_id: str | None, method: str, config: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The method and options after the template, if one was named."""
+    if not template_id:
+        return method, config
+    template = find_template(owner, template_id)
+    if template is None:
+        raise invalid_field("template_id", f"There is no template {template_id}.")
+    if method and method != template.method:
+        words = f"“{template.name}” is a template for {method_words(template.method)}, not for {method_words(method)}."
+        raise invalid_field("template_id", f"{words} Leave the method out or choose another template.")
+    return template.method, template.config | config
+
+
 def _insert(owner: User, values: dict[str, Any], start: bool, key: str | None) -> TrainingJob:
+    job = TrainingJob(owner=owner, idempotency_key=key, **values)
+    if start:  # looked up before the transaction, which on SQLite lets nobody else write
+        job.estimate, job.inputs = facts_at_start(job).values()
     try:
         with transaction.atomic():
-            job = TrainingJob.objects.create(owner=owner, idempotency_key=key, **values)
+            job.save(force_insert=True)
             return start_job(job=job) if start else job
     except IntegrityError:  # the same key, a moment earlier
         existing = _made_with(owner, key)
@@ -74,26 +96,3 @@ def _insert(owner: User, values: dict[str, Any], start: bool, key: str | None) -
 
 def _made_with(owner: User, key: str | None) -> TrainingJob | None:
     return TrainingJob.objects.for_user(owner).filter(idempotency_key=key).first() if key else None
-
-
-def find_owned(rows: OwnedQuerySet, owner: User, pk: int | None, field: str, word: str) -> Any:
-    """The row with this id if it is the owner's. Somebody else's and a missing one are refused in the same words."""
-    found = rows.for_user(owner).filter(pk=pk).first() if pk is not None else None
-    if found is None:
-        raise invalid_field(field, f"Choose one of your {word}s." if pk is None else f"There is no {word} {pk}.")
-    return found
-
-
-def default_split(dataset: Dataset) -> str:
-    """The split to learn from when none is named."""
-    return "train" if "train" in dataset.splits or not dataset.splits else next(iter(dataset.splits))
-
-
-def checked_name(name: str) -> str:
-    """The name without outer blanks; Invalid when nothing is left or it is too long."""
-    name = name.strip()
-    if not name:
-        raise invalid_field("name", "Give the job a name.")
-    if len(name) > 200:
-        raise invalid_field("name", "At most 200 characters.")
-    return name

@@ -8,7 +8,7 @@ from typing import Any
 from training.engine.rundir import RunDir
 from training.engine.spec import to_dict
 from training.models import TrainingJob
-from training.run_files import EVAL_FILE, TRAIN_FILE, build_spec, newest_checkpoints, split_files
+from training.run_files import EVAL_FILE, TRAIN_FILE, StartingPoint, build_spec, split_files, starting_point
 
 
 def describe_run(*, job: TrainingJob) -> dict[str, Any]:
@@ -18,7 +18,8 @@ def describe_run(*, job: TrainingJob) -> dict[str, Any]:
     """
     directory = f"runs/job-{job.pk}"
     stored = RunDir(job.run_dir).spec_file
-    resume = newest_checkpoints(job) if stored.exists() else None
+    start = starting_point(job) if stored.exists() else StartingPoint()
+    resume = start.directory or (start.checkpoint.parent if start.checkpoint else None)
     rows = {place: str(job.dataset.split_file(split)) for split, place in split_files(job).items()}
     paths = {"train": rows[TRAIN_FILE], "evaluation": rows.get(EVAL_FILE, "")}
     spec = to_dict(build_spec(job, attempt=max(job.attempt, 1), resume_from=resume, **paths))

@@ -12,6 +12,7 @@ from accounts.models import User
 from datasets_app.models import Dataset
 from finetune.core.errors import invalid_field
 from models_app.models import LanguageModel
+from training.choices import default_split, find_owned
 from training.devices import Device, list_devices
 from training.engine.memory import Memory
 from training.engine.plans import Forecast
@@ -20,7 +21,6 @@ from training.engine.spec import METHOD_KINDS, METHODS, Config
 from training.estimates import Calibration, Wanted, calibrate, corrected_memory, foresee
 from training.models import TrainingJob
 from training.refusals import refuse_unknown_choice, refuse_unusable
-from training.services.create_job import default_split, find_owned
 from training.spec_fields import checked_config
 
 SHORTEST = 128  # tokens; shorter rows are not worth advising

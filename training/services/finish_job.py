@@ -51,7 +51,8 @@ def finish_job(
     a lost engine go back to the queue to resume, the latter MAX_RESTARTS times. Raises LeaseLost when the lease is.
     """
     job.refresh_from_db()
-    last = _Last(job, lease, [entry] if event and (entry := to_entry(event)) else [], error)
+    entries = [entry] if event and (entry := to_entry(event)) else []
+    last = _Last(job, lease, entries, error, str((event or {}).get("sha256") or "")[:64])
     if job.status == Status.CANCELLING:
         _end(last, Status.CANCELLED, "Cancelled." + (" The last checkpoint is kept." if _checkpoints(job) else ""))
     elif outcome is Outcome.SUCCEEDED:
@@ -67,10 +68,10 @@ def finish_job(
 
 
 class _Last:
-    """What belongs to every ending: the job, the right to end it, the engine's last event."""
+    """What belongs to every ending: the job, the right to end it, the engine's last event, the hash of what it wrote."""
 
-    def __init__(self, job: TrainingJob, lease: Lease, entries: list[Entry], error: dict[str, Any] | None):
-        self.job, self.lease, self.entries, self.error = job, lease, entries, error
+    def __init__(self, job: TrainingJob, lease: Lease, entries: list[Entry], error: dict[str, Any] | None, weights: str):
+        self.job, self.lease, self.entries, self.error, self.weights = job, lease, entries, error, weights
 
 
 def _end(last: _Last, to: Status, reason: str, **values: Any) -> None:
@@ -103,7 +104,8 @@ def _succeed(last: _Last) -> None:
         told = failures.describe(run, code="output_lost", message=message, hint="Free disk space if it is full, then resume.")
         _end(last, Status.FAILED, message, error=told)
         return
-    _end(last, Status.SUCCEEDED, f"Finished: {version.name} version {version.version} is ready.", output_model=version)
+    made = {"output_model": version, "weights_sha256": last.weights}
+    _end(last, Status.SUCCEEDED, f"Finished: {version.name} version {version.version} is ready.", **made)
 
 
 def _register(job: TrainingJob, run: RunDir) -> LanguageModel:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,14 +33,20 @@ def read_metrics(*, job: TrainingJob, after: int = 0, max_points: int | None = N
     if max_points is not None and max_points < 2:
         raise invalid_field("max_points", "Must be at least 2.")
     last_seq = TrainingJob.objects.values_list("last_seq", flat=True).get(pk=job.pk)  # first: never past what is read
-    rows = JobEvent.objects.filter(job=job, kind=JobEvent.Kind.METRIC, seq__gt=after, seq__lte=last_seq).order_by("seq")
-    points = list(_points(rows.values_list("seq", "time", "payload").iterator(chunk_size=2000), keys))
+    points = list(all_points(job, keys=keys, after=after, up_to=last_seq))
     limit = min(max_points or FALLBACK_POINTS, MAX_POINTS)
     return Metrics(_thin_all(points, limit, keys[0] if keys else ""), max(last_seq, after))
 
 
-def _points(rows: Iterable[tuple], keys: Sequence[str]) -> Iterable[Point]:
-    for seq, time, payload in rows:
+def all_points(job: TrainingJob, *, keys: Sequence[str] = (), after: int = 0, up_to: int | None = None) -> Iterator[Point]:
+    """Every point of the curve that counts, unthinned: what an attempt learned past a checkpoint that a later one was told to
+    go back to does not."""
+    rows = JobEvent.objects.filter(job=job, kind=JobEvent.Kind.METRIC, seq__gt=after).order_by("seq")
+    rows = rows if up_to is None else rows.filter(seq__lte=up_to)
+    for seq, attempt, time, payload in rows.values_list("seq", "attempt", "time", "payload").iterator(chunk_size=2000):
+        step = payload.get("step") or 0
+        if any(attempt < rewind["attempt"] and step > rewind["step"] for rewind in job.rewinds):
+            continue
         values = payload.get("values") or {}
         if keys:
             values = {key: values[key] for key in keys if key in values}

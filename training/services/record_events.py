@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from training import event_log, progress
@@ -62,11 +63,23 @@ def _without_repeats(lease: Lease, events: list[dict[str, Any]]) -> list[dict[st
     return [event for event in events if event.get("kind") != "metric" or (event.get("step") or 0) > known[event.get("split")]]
 
 
-def _last_step(lease: Lease, split: str | None) -> int:
-    """The last step of this split that earlier attempts recorded; -1 for none. Attempts are read to their end before the next."""
+def _last_step(lease: Lease, split: str | None) -> float:
+    """The last step of this split that earlier attempts recorded and that still counts; -1 for none. Attempts are read to
+    their end before the next. After a rewind to a checkpoint only what came before it counts."""
     earlier = JobEvent.objects.filter(job_id=lease.job_id, kind=Kind.METRIC, attempt__lt=lease.attempt, payload__split=split)
-    last = earlier.order_by("-seq").values_list("payload", flat=True).first()
-    return int(last.get("step") or 0) if last else -1
+    limit = math.inf
+    for rewind in reversed(lease.rows.values_list("rewinds", flat=True).first() or []):
+        since = _newest_step(earlier.filter(attempt__gte=rewind["attempt"]))
+        if since is not None:
+            return min(since, limit)
+        limit = min(limit, rewind["step"])
+    newest = _newest_step(earlier)
+    return -1 if newest is None else min(newest, limit)
+
+
+def _newest_step(points: Any) -> int | None:
+    last = points.order_by("-seq").values_list("payload", flat=True).first()
+    return int(last.get("step") or 0) if last else None
 
 
 def _recent_points(lease: Lease, events: list[dict[str, Any]]) -> list[tuple[int, float]]:

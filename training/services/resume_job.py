@@ -1,24 +1,42 @@
-"""Go on from the last checkpoint."""
+"""Go on from a checkpoint."""
 
 from __future__ import annotations
 
-from finetune.core.errors import Conflict
+from typing import Any
+
+from finetune.core import storage
+from finetune.core.errors import Conflict, invalid_field
+from training.engine.checkpoints import SEAL
 from training.models import TrainingJob
 from training.refusals import refuse_unusable
+from training.run_files import checkpoint_path
 from training.services.start_job import enqueue
 
 Status = TrainingJob.Status
 
 
-def resume_job(*, job: TrainingJob) -> TrainingJob:
+def resume_job(*, job: TrainingJob, checkpoint: int | None = None) -> TrainingJob:
     """Queue a failed or cancelled job for its next attempt, which continues from the newest whole checkpoint.
 
-    Conflict in every other state; Invalid when its model or dataset is no longer usable.
+    With `checkpoint` (a step) it goes back to that one: what came after it no longer counts and is learned anew.
+    Conflict in every other state; Invalid when its model or dataset is no longer usable, or there is no such checkpoint.
     """
     if job.status in (Status.FAILED, Status.CANCELLED):
         splits = {"train_split": job.train_split, "eval_split": job.eval_split}
         refuse_unusable(method=job.method, model=job.model, dataset=job.dataset, **splits)
-        again = {"finished_at": None, "error": None, "restarts": 0}
-        if enqueue(job, when=(Status.FAILED, Status.CANCELLED), reason="Resumed: waiting for a free worker.", **again):
+        again: dict[str, Any] = {"finished_at": None, "error": None, "restarts": 0}
+        reason = "Resumed: waiting for a free worker."
+        if checkpoint is not None:
+            again["rewinds"] = [*job.rewinds, _rewind(job, checkpoint)]
+            reason = f"Resumed from the checkpoint of step {checkpoint}: waiting for a free worker."
+        if enqueue(job, when=(Status.FAILED, Status.CANCELLED), reason=reason, **again):
             return job
     raise Conflict(f"Only a failed or cancelled job can be resumed; this one is {job.status}.", code=f"job_{job.status}")
+
+
+def _rewind(job: TrainingJob, step: int) -> dict[str, int]:
+    """The newest attempt's checkpoint of this step, for the next attempt. Its files are verified by the worker that takes the job."""
+    for attempt in range(job.attempt, 0, -1):
+        if (checkpoint_path(storage.attempt_dir(job.pk, attempt), step) / SEAL).exists():
+            return {"attempt": job.attempt + 1, "step": step, "from_attempt": attempt}
+    raise invalid_field("checkpoint", f"There is no checkpoint of step {step} any more. Choose one of those that are kept.")

@@ -13,6 +13,7 @@ from finetune.core.errors import Conflict
 from training.lifecycle import move_job
 from training.models import TrainingJob
 from training.refusals import refuse_unusable
+from training.start_facts import facts_at_start
 
 Status = TrainingJob.Status
 
@@ -25,7 +26,8 @@ def start_job(*, job: TrainingJob) -> TrainingJob:
     if job.status == Status.DRAFT:
         splits = {"train_split": job.train_split, "eval_split": job.eval_split}
         refuse_unusable(method=job.method, model=job.model, dataset=job.dataset, **splits)
-        if enqueue(job, when=Status.DRAFT, reason="Started: waiting for a free worker."):
+        facts = {} if job.inputs else facts_at_start(job)
+        if enqueue(job, when=Status.DRAFT, reason="Started: waiting for a free worker.", **facts):
             return job
     if job.status in (Status.QUEUED, Status.RUNNING):
         return job

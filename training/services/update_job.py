@@ -7,10 +7,10 @@ from typing import Any
 from datasets_app.models import Dataset
 from finetune.core.errors import Conflict
 from models_app.models import LanguageModel
+from training.choices import checked_name, default_split, find_owned
 from training.engine.spec import defaults_for
 from training.models import TrainingJob
 from training.refusals import refuse_unknown_choice, refuse_unusable
-from training.services.create_job import checked_name, default_split, find_owned
 from training.spec_fields import checked_config
 
 

@@ -119,6 +119,18 @@ def get(mapping: Any, key: Any) -> Any:
 
 
 @register.filter
+def option_value(value: Any) -> str:
+    """The value of an option as people read it."""
+    if value is None:
+        return "automatic"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+@register.filter
 def percent(fraction: float | str | None) -> str:
     """0.256 → 26 %."""
     return "–" if _missing(fraction) else f"{100 * float(fraction):.0f} %"

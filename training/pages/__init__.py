@@ -1,0 +1,1 @@
+"""The training pages, by topic; urls.py is their table of contents."""

@@ -1,0 +1,65 @@
+"""What can be done to a job with a button."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.views.decorators.http import require_POST
+
+from finetune.core.errors import invalid_field
+from training.pages.own import own_job
+from training.services.cancel_job import cancel_job
+from training.services.clone_job import clone_job
+from training.services.create_sample import create_sample
+from training.services.delete_job import delete_job
+from training.services.reproduce_job import reproduce_job
+from training.services.resume_job import resume_job
+from training.services.start_job import start_job
+
+
+@require_POST
+def start(request: HttpRequest, pk: int) -> HttpResponse:
+    return redirect("job", start_job(job=own_job(request, pk)).pk)
+
+
+@require_POST
+def cancel(request: HttpRequest, pk: int) -> HttpResponse:
+    return redirect("job", cancel_job(job=own_job(request, pk)).pk)
+
+
+@require_POST
+def resume(request: HttpRequest, pk: int) -> HttpResponse:
+    """From the newest checkpoint, or from the one whose step is sent along."""
+    job, step = own_job(request, pk), request.POST.get("checkpoint", "")
+    if step and not step.isdecimal():
+        raise invalid_field("checkpoint", "Name a checkpoint by its step.")
+    return redirect("job", resume_job(job=job, checkpoint=int(step) if step else None).pk)
+
+
+@require_POST
+def reproduce(request: HttpRequest, pk: int) -> HttpResponse:
+    again = reproduce_job(job=own_job(request, pk))
+    messages.success(request, "The same run once more. At its end this page says whether the weights are the same.")
+    return redirect("job", again.pk)
+
+
+@require_POST
+def clone(request: HttpRequest, pk: int) -> HttpResponse:
+    return redirect("job", clone_job(job=own_job(request, pk)).pk)
+
+
+@require_POST
+def delete(request: HttpRequest, pk: int) -> HttpResponse:
+    gone = own_job(request, pk)
+    delete_job(job=gone)
+    messages.success(request, f"“{gone.name}” was deleted.")
+    return redirect("jobs")
+
+
+@require_POST
+def sample(request: HttpRequest) -> HttpResponse:
+    """Make the sample model and dataset; the start page shows how far they are."""
+    create_sample(owner=request.user)  # type: ignore[arg-type]
+    messages.success(request, "The sample is being made: a small base model and a dataset. It takes some seconds.")
+    return redirect("home")
