@@ -17,6 +17,7 @@ GROUP_LABELS = {
     "adapter": "Adapter",
     "data": "Data",
     "memory": "Precision and memory",
+    "devices": "Several GPUs",
     "watching": "Logging, evaluation, checkpoints",
 }
 # Where the name's words alone would not read well.
@@ -42,6 +43,8 @@ LABELS = {
     "neftune_noise_alpha": "NEFTune noise",
     "torch_compile": "Compile the model",
     "num_gpus": "GPUs",
+    "distributed": "Split of the work",
+    "retry_on_out_of_memory": "Retry with smaller batches",
 }
 _OPENAPI_TYPES = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array"}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from . import distributed
 from .attempt import Attempt
 from .model import Device, uses_bf16, uses_checkpointing
 
@@ -14,7 +15,7 @@ def total_steps(attempt: Attempt, examples: int) -> int:
     config = attempt.config
     if config.max_steps:
         return config.max_steps
-    batches = math.ceil(examples / config.per_device_train_batch_size)
+    batches = math.ceil(math.ceil(examples / config.per_device_train_batch_size) / config.num_gpus)
     return math.ceil(config.num_train_epochs * max(1, math.ceil(batches / config.gradient_accumulation_steps)))
 
 
@@ -53,7 +54,7 @@ def trainer_arguments(attempt: Attempt, device: Device, *, examples: int, evalua
         "disable_tqdm": True,
         "dataloader_pin_memory": device.kind == "cuda",
         "use_cpu": device.kind == "cpu",
-    }
+    } | distributed.trainer_arguments(config, device=device.kind)
 
 
 def _warmup(attempt: Attempt, steps: int) -> int:

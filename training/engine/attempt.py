@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .events import EventLog
+from .events import EventLog, NoEvents
 from .rundir import RunDir
 from .spec import Config, TrainingSpec
 from .stopping import StopRequest
+from .world import World
 
 
 class Clock:
@@ -44,9 +45,10 @@ class Attempt:
 
     dir: RunDir
     spec: TrainingSpec
-    events: EventLog
+    events: EventLog | NoEvents
     stop: StopRequest
     clock: Clock = field(default_factory=Clock)
+    world: World = field(default_factory=World)
     _phase: str = ""
 
     @property

@@ -32,9 +32,19 @@ class Checkpoint:
     step: int
     bytes: int
 
-    def progress(self) -> dict[str, Any]:
-        """What transformers' own files don't restore: token counts, unlogged loss, the training clock."""
-        return json.loads((self.path / PROGRESS).read_text())
+    def progress(self, rank: int = 0) -> dict[str, Any]:
+        """What transformers' own files don't restore: token counts, unlogged loss, the training clock. Each rank has its own."""
+        own = self.path / progress_name(rank)
+        return json.loads((own if own.exists() else self.path / PROGRESS).read_text())
+
+    @property
+    def ranks(self) -> int:
+        """How many processes wrote it."""
+        return len(list(self.path.glob("progress*.json")))
+
+
+def progress_name(rank: int) -> str:
+    return f"progress-{rank}.json" if rank else PROGRESS
 
 
 def stage(root: Path, step: int) -> Path:

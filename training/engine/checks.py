@@ -60,6 +60,7 @@ def check_config(method: str, values: dict[str, Any]) -> dict[str, Any]:
             errors[name] = [str(error)]
     if checked["bf16"] and checked["fp16"]:
         errors["fp16"] = ["Choose bf16 or fp16, not both."]
+    errors |= _check_devices(checked)
     if errors:
         raise SpecError(errors)
     return checked
@@ -71,6 +72,16 @@ def _take(checked: dict[str, Any], item: dataclasses.Field, value: Any, method: 
         checked[item.name] = value
     elif value != getattr(Config(), item.name):
         raise ValueError(f"Means nothing to the method {method}: leave it out.")
+
+
+def _check_devices(values: dict[str, Any]) -> dict[str, list[str]]:
+    """What is wrong between num_gpus and distributed."""
+    several, way = values["num_gpus"] > 1, values["distributed"]
+    if several and way == "none":
+        return {"distributed": ["Choose ddp, fsdp or deepspeed for several GPUs, or leave it open."]}
+    if not several and way not in (None, "none"):
+        return {"distributed": [f"{way} needs num_gpus of at least 2."]}
+    return {}
 
 
 def _check(item: dataclasses.Field, value: Any) -> Any:

@@ -9,8 +9,6 @@ worker that owned this process is gone: it ends too, and the runs go on.
 from __future__ import annotations
 
 import contextlib
-import gc
-import importlib
 import json
 import os
 import selectors
@@ -21,25 +19,16 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+from . import warm
 from .rundir import RunDir, write_atomic
 
-IMPORTS = ("torch", "transformers", "peft", "accelerate", "datasets", "pyarrow.parquet", "trl", "trl.trainer.sft_trainer", "numpy")
 # A client that connects and says nothing must not hold up the others.
 PATIENCE = 5.0
-# Libraries that would start a thread when imported. (torch's own threads come later, with its first operation.)
-SINGLE_THREADED = {"OPENBLAS_NUM_THREADS": "1", "JE_ARROW_MALLOC_CONF": "background_thread:false"}
 
 
 def serve(path: Path) -> int:
     """Import, listen, fork until stdin closes. Prints one line, "ready", when the first request can be answered."""
-    os.environ.update({name: os.environ.get(name, value) for name, value in SINGLE_THREADED.items()})
-    for name in IMPORTS:
-        importlib.import_module(name)
-    importlib.import_module(f"{__package__}.methods")
-    for name in ("supervised", "labelloss", "trainer", "callbacks", "methods.sft", "methods.lora"):
-        importlib.import_module(f"{__package__}.{name}")
-    gc.collect()
-    gc.freeze()  # what is imported stays shared with the children instead of being copied by the collector
+    warm.import_stack()
     server = _listen(path)
     print("ready", flush=True)
     try:

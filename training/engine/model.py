@@ -31,7 +31,7 @@ def find_device() -> Device:
     import torch
 
     if torch.cuda.is_available():
-        return Device("cuda", torch.cuda.get_device_name(0), torch.cuda.is_bf16_supported())
+        return Device("cuda", torch.cuda.get_device_name(), torch.cuda.is_bf16_supported())
     if torch.backends.mps.is_available():
         return Device("mps", "Apple GPU", False)
     able = torch.cpu.get_capabilities()

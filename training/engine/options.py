@@ -19,6 +19,7 @@ METHOD_KINDS: dict[str, tuple[str, ...]] = {"lora": ("sft", "text"), "sft": ("sf
 SUPERVISED = ("lora", "sft")
 WITH_ADAPTER = ("lora",)
 SCHEDULERS = ("linear", "cosine", "cosine_with_restarts", "polynomial", "constant", "constant_with_warmup", "inverse_sqrt")
+DISTRIBUTIONS = ("none", "ddp", "fsdp", "deepspeed")
 OPTIMIZERS = ("adamw_torch", "adamw_torch_fused", "adafactor", "sgd", "adagrad", "rmsprop")
 
 
@@ -111,6 +112,15 @@ class Config:
     fp16: bool = option(False, "Compute in float16 with loss scaling, for GPUs without bfloat16.", group="memory")
     gradient_checkpointing: bool | None = option(None, "Recompute activations instead of keeping them: less memory, slower. "
         "Left open, it is used on GPUs.", group="memory")  # fmt: skip
+
+    retry_on_out_of_memory: bool = option(True, "When memory runs out, go on from the last checkpoint with half the batch size "
+        "and twice the accumulation: the same rows in every step. Four times at most.", group="memory")  # fmt: skip
+
+    # --- Several devices -------------------------------------------------------------------------
+    num_gpus: int = option(1, "GPUs that train together. A step then learns from batch size × accumulation × GPUs rows.",
+        group="devices", min=1, max=64)  # fmt: skip
+    distributed: str | None = option(None, "How they share the work: ddp keeps the whole model on each, fsdp and deepspeed split it. "
+        "Left open, ddp with several GPUs.", group="devices", choices=DISTRIBUTIONS)  # fmt: skip
 
     # --- Watching --------------------------------------------------------------------------------
     logging_steps: int = option(1, "Steps between two points of the loss curve.", group="watching", min=1, max=100_000)

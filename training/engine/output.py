@@ -22,13 +22,15 @@ from .spec import to_dict
 MANIFEST = "manifest.json"
 
 
-def write_output(attempt: Attempt, model: Any, tokenizer: Any, values: dict[str, float], step: int) -> str:
-    """Write output/ beside and rename it; returns the sha256 over the weight files."""
+def write_output(
+    attempt: Attempt, model: Any, tokenizer: Any, values: dict[str, float], step: int, weights: dict[str, Any] | None = None
+) -> str:
+    """Write output/ beside and rename it; returns the sha256 over the weight files. `weights` when the model is split over ranks."""
     target = attempt.dir.output
     staged = target.with_name(f"{checkpoints.STAGING}output-{os.getpid()}")
     shutil.rmtree(staged, ignore_errors=True)
     _name_base(attempt, model)
-    model.save_pretrained(staged)
+    model.save_pretrained(staged, **({"state_dict": weights} if weights is not None else {}))
     tokenizer.save_pretrained(staged)
     _generation_config(model, tokenizer, staged)
     digest = weights_digest(staged)

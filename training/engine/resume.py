@@ -10,8 +10,13 @@ from .checkpoints import Checkpoint
 def find_checkpoint(attempt: Attempt) -> Checkpoint | None:
     """The checkpoint to continue from, inside this run directory; None starts from the beginning.
 
-    Torn checkpoints are said in the log and passed over. One of an earlier attempt is adopted (linked) first.
+    Torn checkpoints are said in the log and passed over. One of an earlier attempt is adopted (linked) first. Rank 0 looks
+    for all ranks.
     """
+    return attempt.world.share(_find(attempt) if attempt.world.is_main else None)
+
+
+def _find(attempt: Attempt) -> Checkpoint | None:
     own = attempt.dir.checkpoints
     own.mkdir(parents=True, exist_ok=True)
     checkpoints.clean(own)

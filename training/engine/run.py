@@ -5,20 +5,20 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import sys
 import traceback
 from pathlib import Path
 
-from . import checkpoints, threads
+from . import checkpoints, ranks, threads
 from .attempt import Attempt
-from .events import EventLog
+from .events import EventLog, NoEvents
+from .execute import BAD_SPEC, CANCELLED, End, execute, failed
 from .failures import Failure, classify
 from .process import identity
 from .rundir import RunDir, write_atomic
 from .spec import METHOD_KINDS, TrainingSpec
-from .stopping import Cancelled, StopRequest
-
-SUCCEEDED, FAILED, BAD_SPEC, CANCELLED = 0, 1, 2, 3  # exit codes
+from .stopping import StopRequest
 
 
 def run(path: Path) -> int:
@@ -27,6 +27,7 @@ def run(path: Path) -> int:
     if not run_dir.spec_file.is_file():
         print(f"{run_dir.spec_file} does not exist: write a spec first (training/engine/spec.py).", file=sys.stderr)
         return BAD_SPEC
+    prepare_environment()
     events, stop = EventLog(run_dir.events_file), StopRequest(run_dir)
     write_atomic(run_dir.process_file, json.dumps(identity(os.getpid())))
     with stop.listening():
@@ -35,27 +36,32 @@ def run(path: Path) -> int:
         except (ValueError, TypeError) as error:
             failure = Failure("bad_spec", str(error), "Correct the named option and start again.")
             return _failed(events, run_dir, failure, BAD_SPEC)
-        return _train(Attempt(run_dir, spec, events, stop))
+        attempt = Attempt(run_dir, spec, events, stop)
+        return _tell(attempt, _train(attempt))
 
 
-def _train(attempt: Attempt) -> int:
-    from .methods import train
-
+def _train(attempt: Attempt) -> End:
+    if attempt.config.num_gpus == 1:
+        return execute(attempt)
     try:
-        attempt.phase("preparing")
-        attempt.stop.check()
-        prepare_environment()
-        train(attempt)
-    except Cancelled as stopped:
-        attempt.events.emit("finished", outcome="cancelled", step=stopped.step, output=None, sha256=None, values={})
-        attempt.events.sync()
-        return CANCELLED
-    except BaseException as error:  # noqa: BLE001 - whatever it is, the last event must say it
+        return ranks.run_ranks(attempt)
+    except Exception as error:  # noqa: BLE001 - as in execute
         traceback.print_exc()
-        failure = classify(error)
-        return _failed(attempt.events, attempt.dir, failure, BAD_SPEC if failure.code == "bad_spec" else FAILED)
+        return failed(classify(error))
+
+
+def _tell(attempt: Attempt, end: End) -> int:
+    """The last word of the run, unless it succeeded: then it has been said."""
+    if end.signal:  # a rank was killed: end the same way, so that whoever watches this process sees it
+        attempt.events.sync()
+        signal.signal(end.signal, signal.SIG_DFL) if end.signal != signal.SIGKILL else None
+        os.kill(os.getpid(), end.signal)
+    if end.failure:
+        return _failed(attempt.events, attempt.dir, end.failure, end.code)
+    if end.code == CANCELLED:
+        attempt.events.emit("finished", outcome="cancelled", step=end.step, output=None, sha256=None, values={})
     attempt.events.sync()
-    return SUCCEEDED
+    return end.code
 
 
 def _read_spec(run_dir: RunDir) -> TrainingSpec:
@@ -76,7 +82,7 @@ def prepare_environment() -> None:
     threads.prepare(os.environ)
 
 
-def _failed(events: EventLog, run_dir: RunDir, failure: Failure, code: int) -> int:
+def _failed(events: EventLog | NoEvents, run_dir: RunDir, failure: Failure, code: int) -> int:
     if failure.code == "disk_full":  # make room for the words that explain it
         for path in [*run_dir.checkpoints.glob(f"{checkpoints.STAGING}*"), *run_dir.path.glob(f"{checkpoints.STAGING}*")]:
             shutil.rmtree(path, ignore_errors=True)

@@ -38,6 +38,10 @@ class StopRequest:
     def _on_signal(self, *_: Any) -> None:
         self._signalled = True
 
+    @property
+    def signalled(self) -> bool:
+        return self._signalled
+
     def requested(self) -> bool:
         return self._signalled or self._run_dir.cancel_requested()
 

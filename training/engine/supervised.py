@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from . import fastpath
+from . import distributed, fastpath
 from .arguments import trainer_arguments
 from .attempt import Attempt
 from .checkpoints import Checkpoint
@@ -28,7 +28,8 @@ class Examples:
 
 def load_examples(attempt: Attempt, tokenizer: Any) -> Examples:
     """Tokenise the spec's rows, hold some out, and say in the log what was cut or dropped."""
-    train, evaluation = _prepare_splits(attempt, tokenizer)
+    # Rank 0 makes the tokens, the others read them.
+    train, evaluation = attempt.world.share(_prepare_splits(attempt, tokenizer) if attempt.world.is_main else None)
     _report(attempt, train, evaluation)
     loaded = train.load()
     if attempt.config.packing:
@@ -117,7 +118,8 @@ def sft_trainer(
         model=model,
         args=SFTConfig(**arguments, **layout, max_length=None, dataset_kwargs={"skip_prepare_dataset": True}),
         train_dataset=examples.train,
-        eval_dataset=examples.evaluation,
+        eval_dataset=examples.evaluation
+        and distributed.evened(attempt, examples.evaluation, arguments["per_device_eval_batch_size"]),
         processing_class=tokenizer,
     )
     fastpath.finish(device, model)
@@ -150,10 +152,15 @@ def fit(attempt: Attempt, trainer: Any, tokenizer: Any, resumed: Checkpoint | No
         raise Cancelled(trainer.state.global_step)
     if trainer.eval_dataset is not None and trainer.last_evaluated_step != trainer.state.global_step:
         trainer.evaluate()
+        if trainer.cancelled:
+            raise Cancelled(trainer.state.global_step)
     trainer.tell_memory()
     attempt.phase("saving")
     values = trainer.last_values | trainer.last_evaluation
-    digest = write_output(attempt, trainer.model, tokenizer, values, trainer.state.global_step)
+    weights = trainer.whole_weights()
+    if not attempt.world.is_main:
+        return values
+    digest = write_output(attempt, trainer.model, tokenizer, values, trainer.state.global_step, weights)
     attempt.events.emit(
         "finished", outcome="succeeded", step=trainer.state.global_step, output="output", sha256=digest, values=values
     )

@@ -42,6 +42,10 @@ class Durable:
     add_callback: Any
     _metrics: Any
     _tr_loss: Any
+    accelerator: Any
+    model_wrapped: Any
+    is_fsdp_enabled: bool
+    is_deepspeed_enabled: bool
     _staging: Path | None = None
 
     def attach(self, attempt: Attempt, device: str, resumed: Checkpoint | None, on_begin: Any) -> None:
@@ -67,7 +71,7 @@ class Durable:
         """The schedule is known and the checkpoint's weights are loaded; put back what transformers doesn't."""
         clock = 0.0
         if self.resumed:
-            progress = self.resumed.progress()
+            progress = self.resumed.progress(self.attempt.world.rank)
             clock = progress["seconds"]
             self._restore(progress)
         self.on_begin(self.state.max_steps)
@@ -83,8 +87,12 @@ class Durable:
         self.state.log_history = []  # the events are the history; here it would grow with every step and checkpoint
         if time.monotonic() - self._memory_said >= MEMORY_EVERY:
             self.tell_memory()
-        if self.attempt.stop.requested():
+        if self._stop_requested():
             self.stop_here()
+
+    def _stop_requested(self) -> bool:
+        """Whether any rank was asked to stop: they end at the same step."""
+        return self.attempt.world.any(self.attempt.stop.requested())
 
     def stop_here(self) -> None:
         """End after this step with a checkpoint; an evaluation that is due now is left to whoever resumes."""
@@ -104,7 +112,7 @@ class Durable:
             self._tell_metrics(logs)
 
     def _tell_metrics(self, logs: dict[str, float]) -> None:
-        clock, tokens, rows = self.attempt.clock.seconds, self._total_train_tokens, self._rows
+        clock, tokens, rows = self.attempt.clock.seconds, self._total_train_tokens, int(self.attempt.world.total([self._rows])[0])
         seconds = max(clock - self._since[0], 1e-9)
         values = {key: value for key, value in logs.items() if key != "epoch"}
         values |= {
@@ -137,8 +145,8 @@ class Durable:
         """Never keep a broken model: between two points of the curve the numbers may have gone."""
         import torch
 
-        trained = (parameter for parameter in self.model.parameters() if parameter.requires_grad)
-        if not all(bool(torch.isfinite(parameter).all()) for parameter in trained):
+        trained = (local(parameter) for parameter in self.model.parameters() if parameter.requires_grad)
+        if self.attempt.world.any(not all(bool(torch.isfinite(parameter).all()) for parameter in trained)):
             raise nan_loss(self.state.global_step, "weights", self.last_checkpoint)
 
     # --- Evaluating -----------------------------------------------------------------------------
@@ -152,7 +160,7 @@ class Durable:
                 metrics = super().evaluate(*args, **kwargs)  # type: ignore[misc]
             except EvaluationStopped:
                 return self._abandon_evaluation()
-        loss, accuracy, tokens = self._eval_sums
+        loss, accuracy, tokens = self.attempt.world.total(self._eval_sums)
         values = {"eval_loss": loss / max(tokens, 1.0), "eval_mean_token_accuracy": accuracy / max(tokens, 1.0)}
         values["eval_perplexity"] = math.exp(min(values["eval_loss"], 700.0)) if math.isfinite(values["eval_loss"]) else math.nan
         values["eval_seconds"] = time.monotonic() - started
@@ -171,10 +179,12 @@ class Durable:
 
     def prediction_step(self, model: Any, inputs: dict[str, Any], prediction_loss_only: bool, ignore_keys: Any = None) -> Any:
         """Sum losses by token: the mean over batches would depend on which rows share one."""
-        if self.attempt.stop.requested():
+        if self._stop_requested():
             raise EvaluationStopped
         result = super().prediction_step(model, inputs, prediction_loss_only, ignore_keys)  # type: ignore[misc]
         tokens = float((inputs["labels"][:, 1:] != -100).sum())
+        if not tokens:  # a batch without labels says nothing, and its mean may be 0 / 0
+            return result
         accuracy = self._metrics["eval"]["mean_token_accuracy"][-1]
         for index, value in enumerate((float(result[0]) * tokens, accuracy * tokens, tokens)):
             self._eval_sums[index] += value
@@ -188,20 +198,32 @@ class Durable:
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         """Write transformers' files beside, seal them, then let them appear as one."""
         self._guard_weights()
-        step, root = self.state.global_step, self.attempt.dir.checkpoints
+        step, root, world = self.state.global_step, self.attempt.dir.checkpoints, self.attempt.world
         with self.attempt.during("saving"):
-            self._staging = staging = checkpoints.stage(root, step)
+            self._staging = staging = world.share(checkpoints.stage(root, step) if world.is_main else None)
             super()._save_checkpoint(model, trial)  # type: ignore[misc]
             written = staging / f"{checkpoints.PREFIX}{step}"
-            write_atomic(written / checkpoints.PROGRESS, json.dumps(self._progress()))
-            kept = checkpoints.commit(written, root, step)
-            staging.rmdir()
+            write_atomic(written / checkpoints.progress_name(world.rank), json.dumps(self._progress()))
             self._staging = None
-            checkpoints.keep_newest(root, self.attempt.config.save_total_limit)
-        self.last_checkpoint = step
+            world.wait()
+            self.last_checkpoint = step
+            if world.is_main:
+                self._commit(staging, written, step)
+
+    def _commit(self, staging: Path, written: Path, step: int) -> None:
+        """All ranks have written: the checkpoint appears, and the oldest goes."""
+        root = self.attempt.dir.checkpoints
+        kept = checkpoints.commit(written, root, step)
+        staging.rmdir()
+        checkpoints.keep_newest(root, self.attempt.config.save_total_limit)
         path = kept.path.relative_to(self.attempt.dir.path).as_posix()
         values = self.last_values | (self.last_evaluation if self.last_evaluated_step == step else {})
         self.attempt.events.emit("checkpoint", step=step, path=path, bytes=kept.bytes, values=values)
+
+    def whole_weights(self) -> dict[str, Any] | None:
+        """The model's weights from all ranks, when they are split over them; all ranks must ask. None when each has all."""
+        split = self.is_fsdp_enabled or self.is_deepspeed_enabled
+        return self.accelerator.get_state_dict(self.model_wrapped) if split else None
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
         """The platform writes the model's card; a checkpoint needs none."""
@@ -226,6 +248,11 @@ class Durable:
         self._globalstep_last_logged = progress["last_logged_step"]
         self._metrics["train"].update(progress["averages"])
         self.owes_evaluation = progress["owes_evaluation"]
+
+
+def local(parameter: Any) -> Any:
+    """This rank's part of a parameter that is split over ranks; else the parameter."""
+    return parameter.to_local() if hasattr(parameter, "to_local") else parameter
 
 
 def _rows(inputs: dict[str, Any]) -> int:

@@ -1,0 +1,116 @@
+"""Two processes train together: the same rows in every step as one process with accumulation, and exact resume."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+
+import psutil
+import pytest
+
+from tests.engine.conftest import ended, events, losses, metrics, newest_step, wait_for
+from training.engine import checkpoints
+from training.engine.launch import start
+from training.engine.process import is_alive, terminate
+
+pytestmark = [pytest.mark.engine, pytest.mark.filterwarnings("default")]
+
+TWO = {"AIFT_CPU_PROCESSES": "2"}
+OPTIONS = {"max_steps": 10, "save_steps": 4, "eval_steps": 4, "logging_steps": 1, "per_device_train_batch_size": 2}
+
+
+@pytest.fixture(scope="session")
+def plain_model(tiny_model, tmp_path_factory):
+    """The tiny model without dropout in its attention: ranks draw other numbers than one process does."""
+    path = tmp_path_factory.mktemp("plain") / "model"
+    shutil.copytree(tiny_model, path)
+    config = json.loads((path / "config.json").read_text())
+    (path / "config.json").write_text(json.dumps(config | {"attention_dropout": 0.0}))
+    return path
+
+
+def finished(run_dir, server):
+    start(run_dir.path, server, TWO)
+    assert ended(run_dir) == {"code": 0}, run_dir.log_file.read_text()
+    return run_dir
+
+
+@pytest.mark.parametrize("method", ["sft", "lora"])
+def test_two_processes_learn_what_one_learns_with_accumulation(make_run, server, plain_model, method) -> None:
+    one = finished(make_run(method, model=plain_model, gradient_accumulation_steps=2, **OPTIONS), server)
+    two = finished(make_run(method, model=plain_model, num_gpus=2, **OPTIONS), server)
+    assert losses(two) == pytest.approx(losses(one), rel=1e-4)
+    for key in ("num_tokens", "grad_norm", "learning_rate", "mean_token_accuracy"):
+        pairs = zip(metrics(one), metrics(two), strict=True)
+        assert all(a["values"][key] == pytest.approx(b["values"][key], rel=2e-3) for a, b in pairs), key
+    evaluated = [[event["values"]["eval_loss"] for event in metrics(run, "eval")] for run in (one, two)]
+    assert evaluated[0] == pytest.approx(evaluated[1], rel=1e-4)
+    assert [event["total_steps"] for event in events(two, "started")] == [10]
+
+
+def rank_pids(who) -> list[int]:
+    return sorted(child.pid for child in psutil.Process(who["pid"]).children())
+
+
+def test_killed_ranks_end_the_run_and_it_resumes_exactly(make_run, server) -> None:
+    options = OPTIONS | {"num_gpus": 2, "max_steps": 16, "save_steps": 3, "logging_steps": 2, "lora_dropout": 0.1}
+    reference = finished(make_run("lora", **options), server)
+    killed = make_run("lora", **options)
+    who = start(killed.path, server, TWO)
+    wait_for(lambda: newest_step(killed) >= 4)
+    _, second = rank_pids(who)
+    os.kill(second, signal.SIGKILL)
+    assert ended(killed) == {"signal": 9}
+    assert not events(killed, "failed") and not is_alive(who)
+    killed.exit_file.unlink()
+
+    who = start(killed.path, server, TWO)
+    wait_for(lambda: newest_step(killed) >= 10)
+    ranks = [psutil.Process(pid) for pid in rank_pids(who)]
+    assert terminate(who, force=True)
+    assert ended(killed) == {"signal": 9}
+    assert psutil.wait_procs(ranks, timeout=5)[1] == []
+    killed.exit_file.unlink()
+
+    finished(killed, server)
+    assert [event["resumed_from_step"] for event in events(killed, "started")][1:] >= [3, 9]
+    assert losses(killed) == losses(reference)
+    assert events(killed, "finished")[-1]["sha256"] == events(reference, "finished")[-1]["sha256"]
+    assert {event["step"]: event["values"]["eval_loss"] for event in metrics(killed, "eval")} == {
+        event["step"]: event["values"]["eval_loss"] for event in metrics(reference, "eval")
+    }
+    assert not list(killed.checkpoints.glob(".staging-*"))
+
+
+@pytest.mark.parametrize("by", ["file", "signal"])
+def test_all_ranks_stop_after_the_same_step(make_run, server, by) -> None:
+    run_dir = make_run("sft", **OPTIONS | {"num_gpus": 2, "max_steps": 4000, "save_steps": 4000})
+    who = start(run_dir.path, server, TWO)
+    wait_for(lambda: newest_step(run_dir) >= 3)
+    assert len(rank_pids(who)) == 2
+    terminate(who) if by == "signal" else run_dir.cancel_file.touch()
+    assert ended(run_dir) == {"code": 3}, run_dir.log_file.read_text()
+    (finished_event,) = events(run_dir, "finished")
+    newest = checkpoints.newest(run_dir.checkpoints)[0]
+    assert finished_event["outcome"] == "cancelled" and newest.step == finished_event["step"] and newest.ranks == 2
+
+
+def test_more_devices_than_there_are_is_refused_in_words(make_run, server) -> None:
+    run_dir = make_run("sft", num_gpus=3, max_steps=2)
+    start(run_dir.path, server, TWO)
+    assert ended(run_dir) == {"code": 2}
+    (failed,) = events(run_dir, "failed")
+    assert failed["code"] == "bad_spec" and "num_gpus: 3 are asked for, and this machine has 0 GPU(s)" in failed["message"]
+
+
+def test_a_failure_on_any_rank_is_told_once(make_run, server, tmp_path) -> None:
+    from tests.engine.conftest import chat_rows, write_rows
+
+    rows = [*chat_rows(5), {"line": 123, "messages": "[1]", "tools": None}]
+    run_dir = make_run("sft", num_gpus=2, rows=write_rows(tmp_path / "bad.parquet", rows))
+    start(run_dir.path, server, TWO)
+    assert ended(run_dir) == {"code": 1}
+    (failed,) = events(run_dir, "failed")
+    assert failed["code"] == "bad_data" and "Line 123" in failed["message"]
