@@ -176,6 +176,8 @@ CELERY_BEAT_SCHEDULE = {
 }
 # A worker that has not renewed its hold on a job for this long has lost it.
 JOB_LEASE_SECONDS = env.env_int("JOB_LEASE_SECONDS", 45, minimum=5)
+# GPUs of the machine where jobs train; 0 counts those of the machine that is asked.
+TRAINING_GPUS = env.env_int("TRAINING_GPUS", 0, minimum=0)
 
 # --- API ---------------------------------------------------------------------------------------------------
 REST_FRAMEWORK = {

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
+from typing import Any
+
+from django.conf import settings
+
 from datasets_app.models import Dataset
 from finetune.core.errors import Invalid, invalid_field
 from finetune.core.templatetags.ui import method_words
 from models_app.models import LanguageModel
+from training.devices import list_devices
+from training.engine.ranks import CPU_PROCESSES
 from training.engine.spec import METHOD_KINDS, METHODS
 from training.executors import EXECUTORS
 
@@ -32,6 +40,20 @@ def refuse_unusable(*, method: str, model: LanguageModel, dataset: Dataset, trai
     fields = {field: [message] for field, message in found.items() if message}
     if fields:
         raise Invalid(next(iter(fields.values()))[0], fields=fields)
+
+
+def refuse_devices(*, executor: str, config: dict[str, Any]) -> None:
+    """Invalid when several devices are asked for and the training machine hasn't so many, or lacks the library to use them."""
+    wanted, way = config.get("num_gpus", 1), config.get("distributed")
+    if executor != "local" or wanted <= 1:
+        return
+    gpus = settings.TRAINING_GPUS or sum(device.kind == "cuda" for device in list_devices())
+    if wanted > (gpus or int(os.environ.get(CPU_PROCESSES) or 1)):
+        raise invalid_field("num_gpus", f"This machine has {gpus} GPU{'' if gpus == 1 else 's'}; {wanted} are asked for.")
+    if way in ("fsdp", "deepspeed") and not gpus:
+        raise invalid_field("distributed", f"{way} works on GPUs only. Leave it open, which means ddp.")
+    if way == "deepspeed" and importlib.util.find_spec("deepspeed") is None:
+        raise invalid_field("distributed", "deepspeed is not installed here. Install the deepspeed package, or choose fsdp.")
 
 
 def _model(model: LanguageModel) -> str:

@@ -114,3 +114,11 @@ def test_a_failure_on_any_rank_is_told_once(make_run, server, tmp_path) -> None:
     assert ended(run_dir) == {"code": 1}
     (failed,) = events(run_dir, "failed")
     assert failed["code"] == "bad_data" and "Line 123" in failed["message"]
+
+
+def test_another_number_of_processes_goes_on_and_says_so(make_run, server) -> None:
+    first = finished(make_run("sft", **OPTIONS | {"num_gpus": 2, "max_steps": 4}), server)
+    second = make_run("sft", resume_from=str(first.checkpoints), **OPTIONS | {"max_steps": 6})
+    finished(second, server)
+    assert sorted(losses(second)) == [5, 6]
+    assert any("2 process(es) wrote" in event["text"] for event in events(second, "log"))

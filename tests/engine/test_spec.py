@@ -69,3 +69,12 @@ def test_paths_are_relative_to_the_run_directory(tmp_path) -> None:
     run_dir = RunDir(tmp_path)
     assert run_dir.resolve("data/x") == tmp_path.resolve() / "data/x"
     assert str(run_dir.resolve("/abs")) == "/abs"
+
+
+@pytest.mark.parametrize(
+    "values", [{"num_gpus": 2, "distributed": "none"}, {"distributed": "fsdp"}, {"num_gpus": 1, "distributed": "deepspeed"}]
+)
+def test_devices_and_their_way_of_sharing_must_agree(values) -> None:
+    with pytest.raises(SpecError) as refused:
+        check_config("sft", values)
+    assert "distributed" in refused.value.fields

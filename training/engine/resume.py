@@ -27,6 +27,9 @@ def _find(attempt: Attempt) -> Checkpoint | None:
             attempt.log(f"{path.name} is damaged and is passed over.", "warning")
         if checkpoint:
             attempt.log(f"Continuing after step {checkpoint.step}.")
+            if checkpoint.ranks != attempt.world.size:
+                words = f"{checkpoint.ranks} process(es) wrote the checkpoint and {attempt.world.size} continue"
+                attempt.log(f"{words}: the result is as good, but no longer the same to the last bit.", "warning")
             return checkpoints.adopt(checkpoint, own)
     if attempt.spec.resume_from:
         attempt.log("No whole checkpoint was found: starting from the beginning.", "warning")

@@ -13,7 +13,7 @@ from finetune.core.templatetags.ui import method_words
 from models_app.models import LanguageModel
 from training.choices import checked_name, default_split, find_owned
 from training.models import TrainingJob
-from training.refusals import refuse_unknown_choice, refuse_unusable
+from training.refusals import refuse_devices, refuse_unknown_choice, refuse_unusable
 from training.services.start_job import start_job
 from training.spec_fields import checked_config
 from training.start_facts import facts_at_start
@@ -41,7 +41,7 @@ def create_job(
 
     A template gives the method and options; what is named beside it comes before it.
     Invalid, naming the field: a model or dataset that is missing, not the owner's, not ready or unfit for the method;
-    an unknown method, executor, split or template; a config value that is unknown or out of range.
+    an unknown method, executor, split or template; a config value that is unknown or out of range; more GPUs than there are.
     """
     if idempotency_key and len(idempotency_key) > KEY_LENGTH:
         raise invalid_field("Idempotency-Key", f"At most {KEY_LENGTH} characters.")
@@ -63,6 +63,7 @@ def create_job(
         "eval_split": eval_split,
         "config": checked_config(method, config),
     }
+    refuse_devices(executor=executor, config=values["config"])
     return _insert(owner, values, start, idempotency_key or None)
 
 
