@@ -33,7 +33,9 @@ class DatasetSerializer(serializers.ModelSerializer):
 
     rows = serializers.IntegerField(read_only=True, allow_null=True, help_text="Rows in the file, usable or not.")
     columns = serializers.ListField(child=serializers.CharField(), read_only=True, help_text="As the file names them.")
-    mapping = serializers.DictField(child=serializers.CharField(), read_only=True, help_text="Our field → their column.")
+    mapping = serializers.DictField(
+        read_only=True, help_text='Our field → their column, {"path": …}, {"const": …} or {"template": …}; and "options".'
+    )
     splits = serializers.DictField(child=serializers.IntegerField(), read_only=True, help_text="Split → usable rows.")
     split_plan = serializers.SerializerMethodField(
         help_text="How the rows were divided, and rows found in two splits; null before."
@@ -70,14 +72,18 @@ class MappedSerializer(serializers.Serializer):
         required=False,
         allow_blank=True,
         default="",
-        help_text='JSON, our field → your column: {"prompt": "question", "completion": "answer"}.',
+        help_text='JSON, our field → your column: {"prompt": "question", "completion": "answer"}. In place of a column also '
+        '{"path": "a.b[0].c"}, {"const": "text"} or {"template": "{title}: {body}"}; "options" say how the file is read '
+        "(docs/data-formats.md).",
     )
 
 
 class UploadSerializer(MappedSerializer):
     """One file."""
 
-    file = serializers.FileField(allow_empty_file=True, help_text="JSON, JSONL, CSV or TSV, plain or .gz.")
+    file = serializers.FileField(
+        allow_empty_file=True, help_text="JSON, JSONL, CSV, TSV, Parquet or plain text, also packed as .gz or .zst."
+    )
     name = serializers.CharField(max_length=200, required=False, allow_blank=True, default="")
 
 
@@ -187,7 +193,9 @@ class ValidationSerializer(serializers.Serializer):
     valid_rows = serializers.IntegerField()
     counts = serializers.DictField(child=serializers.IntegerField())
     problems = ProblemSerializer(many=True)
-    suggestion = serializers.DictField(child=serializers.CharField(), help_text="A mapping that would probably fit; {} for none.")
+    suggestion = serializers.DictField(
+        child=serializers.CharField(), help_text="A mapping that was taken by the columns' names; {} for none."
+    )
 
 
 def validation_of(dataset: Dataset) -> dict[str, Any]:

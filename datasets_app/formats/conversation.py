@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
@@ -19,6 +20,9 @@ ROLES = {
     **dict.fromkeys(("assistant", "gpt", "chatgpt", "model", "bot", "ai", "function_call", "tool_call"), "assistant"),
     **dict.fromkeys(("tool", "observation", "function", "function_response", "tool_response", "ipython"), "tool"),
 }
+THOUGHTS = ("reasoning_content", "thinking", "reasoning")  # what was thought before the answer, beside it
+ROLE_KEYS, CONTENT_KEYS = ("role", "from"), ("content", "value", "text")
+_THINK = re.compile(r"\s*<think>(.*?)</think>\s*", re.S)
 PLAIN = ("user", "assistant", "system", "tool")
 CALLS = frozenset({"function_call", "tool_call"})
 
@@ -40,19 +44,75 @@ def message_of(turn: Any, path: str, field: str) -> Message:
         raise RowError("wrong_type", f"A turn must be an object; it is {kind_of(turn)}.", column=field, path=path)
     if len(turn) == 2 and turn.get("role") in PLAIN and isinstance(turn.get("content"), str) and turn["content"].strip():
         return turn  # nothing to do, as for most turns of most files
-    role_key, content_key = ("from", "value") if "from" in turn and "role" not in turn else ("role", "content")
-    if role_key not in turn:
+    role_key = next((key for key in ROLE_KEYS if key in turn), None)
+    if role_key is None:
         words = "A turn has no role. Give it “role” and “content” (or “from” and “value”)."
         raise RowError("missing_field", words, column=field, path=path)
+    content_key = next((key for key in CONTENT_KEYS if key in turn), "value" if role_key == "from" else "content")
     given = turn[role_key]
     role = ROLES.get(given.strip().lower()) if isinstance(given, str) else None
     if role is None:
         words = f"Unknown role {printable(json.dumps(given, ensure_ascii=False, default=str), 60)}. Use system, user, assistant or tool."
         raise RowError("unknown_role", words, column=field, path=f"{path}.{role_key}")
-    rest = {key: item for key, item in turn.items() if key not in {role_key, content_key}}
+    rest = _rest(turn, role_key, content_key)
     if given.strip().lower() in CALLS:
-        return {"role": role, "content": "", "tool_calls": _calls(turn.get(content_key), f"{path}.{content_key}", field), **rest}
+        return _call_turn(turn.get(content_key), rest, f"{path}.{content_key}", field)
     return _with_content(role, turn.get(content_key), rest, f"{path}.{content_key}", field)
+
+
+def _rest(turn: dict[str, Any], role_key: str, content_key: str) -> Message:
+    """The other keys of a turn under the names chat templates know; null says nothing and is left out."""
+    rest = {key: item for key, item in turn.items() if key not in {role_key, content_key} and item is not None}
+    for name in THOUGHTS[1:]:
+        if isinstance(rest.get(name), str):
+            rest.setdefault(THOUGHTS[0], rest.pop(name))
+    if isinstance(rest.get("train"), bool):  # Axolotl's name for a weight
+        rest.setdefault("weight", int(rest.pop("train")))
+    if isinstance(rest.get("function_call"), dict):  # OpenAI's older spelling of a tool call
+        rest.setdefault("tool_calls", [rest.pop("function_call")])
+    return rest
+
+
+def _call_turn(content: Any, rest: Message, path: str, field: str) -> Message:
+    """A turn that is a call, perhaps with a thought before it."""
+    if isinstance(content, str) and (thought := _THINK.match(content)):
+        rest, content = {THOUGHTS[0]: thought.group(1).strip(), **rest}, content[thought.end() :]
+    return {"role": "assistant", "content": "", "tool_calls": _calls(content, path, field), **rest}
+
+
+def renamed(row: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
+    """The row with its turns in our spelling, as the mapping's options say (role_key, content_key, roles)."""
+    if not {"role_key", "content_key", "roles"} & set(options):
+        return row
+    return {name: _respelled(value, options) for name, value in row.items()}
+
+
+def _respelled(value: Any, options: dict[str, Any]) -> Any:
+    value = decoded(value)
+    if isinstance(value, list):
+        return [_respelled_turn(turn, options) for turn in value]
+    return _respelled_turn(value, options)
+
+
+def _respelled_turn(turn: Any, options: dict[str, Any]) -> Any:
+    role_key, content_key = options.get("role_key"), options.get("content_key")
+    role_key = role_key if role_key else next((key for key in ROLE_KEYS if isinstance(turn, dict) and key in turn), "role")
+    if not isinstance(turn, dict) or role_key not in turn:
+        return turn
+    roles = options.get("roles", {})
+    role = turn[role_key]
+    role = roles.get(role, role) if isinstance(role, str) else role
+    found = {"role": "function_call" if role == "call" else role}
+    content_key = content_key or next((key for key in CONTENT_KEYS if key in turn), "content")
+    if content_key in turn:
+        found["content"] = turn[content_key]
+    return found | {key: item for key, item in turn.items() if key not in {role_key, content_key}}
+
+
+def thought_of(row: dict[str, Any]) -> Message:
+    """What the row says was thought before its answer, as a key of the answer's turn."""
+    value = next((row[name] for name in THOUGHTS if isinstance(row.get(name), str) and row[name].strip()), None)
+    return {THOUGHTS[0]: value} if value else {}
 
 
 def _with_content(role: str, content: Any, rest: Message, path: str, field: str) -> Message:
@@ -73,6 +133,8 @@ def _text(content: Any, path: str, field: str) -> str:
         return "".join(part["text"] for part in content)
     if content is None:
         raise RowError("empty_content", "The turn has no text.", column=field, path=path)
+    if isinstance(content, list):
+        raise RowError("wrong_type", "The content has parts that are not text; only text can be learned.", column=field, path=path)
     raise RowError("wrong_type", f"The content must be text; it is {kind_of(content)}.", column=field, path=path)
 
 

@@ -9,8 +9,10 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from datasets_app.formats.encoding import UTF8, name_of
 from datasets_app.formats.jsonrows import Row
 from datasets_app.formats.mapping import suggest
+from datasets_app.formats.picking import columns_of, fields_of, options_of, said
 from datasets_app.formats.problems import Problem, Problems, RowError, excerpt_of
 from datasets_app.formats.readers import read_rows
 from datasets_app.formats.rowsfile import RowsWriter
@@ -38,18 +40,21 @@ class Outcome:
     rows: int = 0
     valid_rows: int = 0
     columns: list[str] = field(default_factory=list)
-    suggestion: dict[str, str] = field(default_factory=dict)
+    suggestion: dict[str, Any] = field(default_factory=dict)  # the mapping taken because the names left no doubt
     problems: Problems = field(default_factory=Problems)
 
 
-def convert(source: Source, target: Path, mapping: dict[str, str], on_progress: OnProgress) -> Outcome:
+def convert(source: Source, target: Path, mapping: dict[str, Any], on_progress: OnProgress) -> Outcome:
     """Read every row of the source and write the usable ones to `target` (Parquet)."""
     outcome = Outcome()
-    items = read_rows(source)
+    document = options_of(mapping).get("document", "line")
+    items = read_rows(source, document=document)
     sample = _take_sample(items, source)
     raw = [item.data for item in sample if isinstance(item, Row)]
     outcome.columns = list(dict.fromkeys(name for row in raw for name in row))[:COLUMNS_KEPT]
     shape = _shape(outcome, raw, mapping)
+    mapping = outcome.suggestion | mapping
+    _say_how_it_was_read(source, document, outcome)
     everything = _watched(chain(sample, items), source, on_progress)
     if shape is None:
         _count(everything, outcome)
@@ -72,26 +77,48 @@ def _take_sample(items: Iterator[Row | Problem], source: Source) -> list[Row | P
     return sample
 
 
-def _shape(outcome: Outcome, raw: list[dict[str, Any]], mapping: dict[str, str]) -> Shape | None:
+def _shape(outcome: Outcome, raw: list[dict[str, Any]], mapping: dict[str, Any]) -> Shape | None:
     """The format, or None with a Problem that says what was seen and what to do."""
-    absent = [column for column in mapping.values() if raw and column not in outcome.columns]
+    absent = [column for column in columns_of(mapping) if raw and column not in outcome.columns]
     for column in absent:
         words = f"The mapping names the column “{column}”, which the file does not have. It has: {_listed(outcome.columns)}."
         outcome.problems.add(Problem("missing_column", words, line=1, column=column))
-    shape = detect(raw, mapping) if not absent else None
-    if shape is None and raw and not absent:
-        outcome.suggestion = suggest(outcome.columns)
+    if absent:
+        return None
+    shape = detect(raw, mapping)
+    if shape is None and not fields_of(mapping):
+        shape = _guessed_shape(outcome, raw, mapping)
+    if shape is None and raw:
         outcome.problems.add(Problem("unknown_format", _unknown(outcome, mapping), line=1, excerpt=excerpt_of(raw[0])))
     return shape
 
 
-def _unknown(outcome: Outcome, mapping: dict[str, str]) -> str:
+def _guessed_shape(outcome: Outcome, raw: list[dict[str, Any]], mapping: dict[str, Any]) -> Shape | None:
+    """Question and answer under names that leave no doubt; said, so that a person can confirm or map."""
+    guessed = suggest(outcome.columns)
+    shape = detect(raw, guessed | mapping) if guessed else None
+    if shape is not None:
+        outcome.suggestion = guessed
+        pairs = " and ".join(f"“{column}” as the {field}" for field, column in guessed.items())
+        outcome.problems.add(Problem("guessed_mapping", f"Taken by their names: {pairs}. Map the columns if that is wrong."))
+    return shape
+
+
+def _say_how_it_was_read(source: Source, document: str, outcome: Outcome) -> None:
+    if source.encoding != UTF8:
+        words = f"The file is in {name_of(source.encoding)}, not UTF-8; it was read in that."
+        outcome.problems.add(Problem("other_encoding", words))
+    if source.kind in {"txt", "md"}:
+        unit = {"line": "each line is", "paragraph": "each run of lines between blank ones is", "file": "the whole file is"}[
+            document
+        ]
+        outcome.problems.add(Problem("text_documents", f"Plain text: {unit} one document. The mapping can change that."))
+
+
+def _unknown(outcome: Outcome, mapping: dict[str, Any]) -> str:
     seen = f"The columns {_listed(outcome.columns)} are no format we know"
-    if mapping:
-        seen += f", even with {', '.join(mapping)} mapped"
-    if outcome.suggestion:
-        pairs = ", ".join(f"{field} ← {column}" for field, column in outcome.suggestion.items())
-        return f"{seen}. Say which column is which; likely {pairs}."
+    if fields := fields_of(mapping):
+        seen += f", even with {', '.join(f'{field} ← {said(pick)}' for field, pick in fields.items())}"
     return f"{seen}. Say which column is the prompt and which the completion (or name messages, instruction and output, or text)."
 
 
@@ -128,7 +155,7 @@ def _note(item: Row | Problem, outcome: Outcome) -> bool:
     return False
 
 
-def _write(items: Iterator[Row | Problem], target: Path, shape: Shape, mapping: dict[str, str], outcome: Outcome) -> None:
+def _write(items: Iterator[Row | Problem], target: Path, shape: Shape, mapping: dict[str, Any], outcome: Outcome) -> None:
     writer = RowsWriter(target, shape.kind)
     seen: dict[int, int] = {}
     try:
@@ -146,7 +173,7 @@ def _write(items: Iterator[Row | Problem], target: Path, shape: Shape, mapping: 
         outcome.problems.add(Problem("duplicates_unchecked", words))
 
 
-def _usable(item: Row, shape: Shape, mapping: dict[str, str], outcome: Outcome) -> Canonical | None:
+def _usable(item: Row, shape: Shape, mapping: dict[str, Any], outcome: Outcome) -> Canonical | None:
     """The canonical row, or None with a Problem noted."""
     warnings: list[tuple[str, str, str]] = []
     try:

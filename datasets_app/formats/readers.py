@@ -8,19 +8,26 @@ from collections.abc import Iterator
 from datasets_app.formats.csvrows import read_csv
 from datasets_app.formats.jsonarray import read_json_array
 from datasets_app.formats.jsonrows import Row, read_jsonl
+from datasets_app.formats.parquetrows import read_parquet
 from datasets_app.formats.problems import Problem
 from datasets_app.formats.source import DAMAGED, Source
+from datasets_app.formats.textrows import read_text
 
 
-def read_rows(source: Source) -> Iterator[Row | Problem]:
-    """Every row of the file in order, each with its line; problems stand where the row would have stood. Never raises for content."""
+def read_rows(source: Source, *, document: str = "line") -> Iterator[Row | Problem]:
+    """Every row of the file in order, each with its line; problems stand where the row would have stood. Never raises for
+    content. `document` is what counts as one in a plain text: a line, a paragraph or the whole file."""
     try:
-        yield from _reader(source)
+        yield from _reader(source, document)
     except DAMAGED:
         yield Problem("damaged_file", "The compressed file is damaged or was cut off; the rows after this point are missing.")
 
 
-def _reader(source: Source) -> Iterator[Row | Problem]:
+def _reader(source: Source, document: str) -> Iterator[Row | Problem]:
+    if source.kind == "parquet":
+        return read_parquet(source)
+    if source.kind in {"txt", "md"}:
+        return read_text(source, document)
     head = source.first().lstrip()
     if source.kind in {"csv", "tsv"}:
         return read_csv(source)

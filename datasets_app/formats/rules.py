@@ -39,6 +39,9 @@ _TABLE = (
     Rule("not_read", "file", "error", "Reading was stopped", "Something of ours or of the machine stopped the reading. Try again."),
     Rule("gate_failed", "file", "error", "Quality gate not passed", "More rows have this problem than you tolerate. Fix or raise it."),
     Rule("duplicates_unchecked", "file", "warning", "Duplicates not fully checked", "The file has more rows than are compared."),
+    Rule("guessed_mapping", "file", "info", "Columns taken by their names", "Question and answer were told by the columns' names. Confirm or map."),
+    Rule("other_encoding", "file", "info", "Not UTF-8", "The file is in another encoding and was read in that. Look for odd letters."),
+    Rule("text_documents", "file", "info", "How the text was cut", "Each line, each paragraph or the whole file is a document: choose in the mapping."),
     Rule("similar_columns", "file", "info", "Columns that differ by case only", "“Prompt” and “prompt” are two columns. Is one meant?"),
     # --- row: it can't be read, or is not what it should be ---------------------------------------------------------------
     Rule("invalid_json", "row", "error", "Lines that are not JSON", "The line is left out. Correct it at the character named."),
@@ -55,6 +58,8 @@ _TABLE = (
     Rule("wrong_type", "row", "error", "Values of the wrong type", "A number or an object stands where text or a list must be."),
     Rule("two_formats", "row", "warning", "Rows that fit two formats", "The row has the fields of another format too; those are unused."),
     Rule("unused_columns", "row", "info", "Columns that are not used", "They are kept for splitting, but nothing is learned from them."),
+    Rule("media_ignored", "row", "warning", "Images, videos or sounds", "Only the text of these rows is learned."),
+    Rule("segments_as_turns", "row", "info", "Segments read as turns", "The model's chat template is put around each segment."),
     Rule("placeholder_text", "row", "warning", "“null”, “NaN” or “None” as a text", "A missing value became a word, and would be learned.",
          fix="leaves these rows out"),
     Rule("broken_encoding", "row", "warning", "Text that was decoded wrongly", "“Ã¼” was once “ü”: the file was saved in another encoding.",

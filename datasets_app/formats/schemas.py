@@ -17,8 +17,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from datasets_app.formats import pairs
-from datasets_app.formats.conversation import Message, Warn, check_conversation, decoded, messages_of, tools_of
+from datasets_app.formats.conversation import (
+    THOUGHTS,
+    Message,
+    Warn,
+    check_conversation,
+    decoded,
+    messages_of,
+    renamed,
+    thought_of,
+    tools_of,
+)
 from datasets_app.formats.jsonrows import kind_of
+from datasets_app.formats.picking import MISSING, columns_of, fields_of, options_of, pick_from
 from datasets_app.formats.problems import RowError
 
 EXTRA_COLUMNS, EXTRA_LENGTH = 40, 500  # beside what is learned, so many columns of so many characters are kept
@@ -60,19 +71,14 @@ def alpaca(row: dict[str, Any], warn: Warn) -> dict[str, Any]:
     asked = [text for text in (_text(row, "instruction"), _text(row, "input")) if text.strip()]
     if not asked:
         raise RowError("empty_field", "“instruction” is empty.", column="instruction")
-    earlier = [
-        {"role": role, "content": text}
-        for question, answer in _history(row.get("history"))
-        for role, text in (("user", question), ("assistant", answer))
-    ]
-    turns = [*earlier, {"role": "user", "content": "\n\n".join(asked)}, {"role": "assistant", "content": _needed(row, "output")}]
+    turns = [*_earlier(row), {"role": "user", "content": "\n\n".join(asked)}, _answer(row, "output")]
     return _sft(row, _system(row) + turns, "history", warn)
 
 
 def prompt_completion(row: dict[str, Any], warn: Warn) -> dict[str, Any]:
     """Two texts, or two lists of turns."""
-    asked = _turns(row, "prompt", "user")
-    return _sft(row, _system(row) + asked + _turns(row, "completion", "assistant"), "completion", warn)
+    answer = _turns(row, "completion", "assistant") if isinstance(row.get("completion"), list) else [_answer(row, "completion")]
+    return _sft(row, _system(row) + _earlier(row) + _turns(row, "prompt", "user") + answer, "completion", warn)
 
 
 def conversation(row: dict[str, Any], warn: Warn) -> dict[str, Any]:
@@ -91,15 +97,38 @@ def text(row: dict[str, Any], warn: Warn) -> dict[str, Any]:
     return {"text": _needed(row, "text")}
 
 
+def segments(row: dict[str, Any], warn: Warn) -> dict[str, Any]:
+    """Axolotl's input_output: texts with a label each; what is to be learned becomes the assistant's, the rest the user's."""
+    given = decoded(row.get("segments"))
+    if not isinstance(given, list) or not all(isinstance(part, dict) and isinstance(part.get("text"), str) for part in given):
+        raise RowError("wrong_type", "“segments” must be a list of {label, text}.", column="segments")
+    turns: list[Message] = []
+    for part in given:
+        role = "assistant" if part.get("label") in (True, 1) else "user"
+        if turns and turns[-1]["role"] == role:
+            turns[-1]["content"] += part["text"]
+        elif part["text"].strip():
+            turns.append({"role": role, "content": part["text"]})
+    warn("segments_as_turns", "The segments were read as turns, so the model's chat template is put around them.", "segments")
+    return _sft(row, turns, "segments", warn)
+
+
+_ASKED = ("prompt", "instruction", "input", "question", "system")
+_MEDIA = ("images", "image", "videos", "audios")
 SHAPES = (  # the most particular first: a preference row also looks like a conversation
-    Shape("preference", "preference", (("chosen",), ("rejected",)), ("prompt", "system", *pairs.CONVERSATIONS), pairs.preference),
+    Shape("preference", "preference", (pairs.CHOSEN, pairs.REJECTED), (*_ASKED, *pairs.CONVERSATIONS), pairs.preference),
+    Shape("kto", "unpaired", (pairs.LABEL, (*pairs.ANSWER, *pairs.CONVERSATIONS)), _ASKED, pairs.unpaired, pairs.has_label),
+    Shape("openai", "sft", (("messages",),), ("system", "tools", *_MEDIA), conversation),
+    Shape("sharegpt", "sft", (("conversations", "conversation", "dialog"),), ("system", "tools", *_MEDIA), conversation),
+    Shape("alpaca", "sft", (("instruction",), ("output",)), ("input", "system", "history", "tools", *THOUGHTS, *_MEDIA), alpaca),
     Shape(
-        "kto", "unpaired", (("label",), ("completion", *pairs.CONVERSATIONS)), ("prompt", "system"), pairs.unpaired, pairs.has_label
+        "prompt_completion",
+        "sft",
+        (("prompt",), ("completion",)),
+        ("system", "history", "tools", *THOUGHTS, *_MEDIA),
+        prompt_completion,
     ),
-    Shape("openai", "sft", (("messages",),), ("system", "tools"), conversation),
-    Shape("sharegpt", "sft", (("conversations", "conversation"),), ("system", "tools"), conversation),
-    Shape("alpaca", "sft", (("instruction",), ("output",)), ("input", "system", "history", "tools"), alpaca),
-    Shape("prompt_completion", "sft", (("prompt",), ("completion",)), ("system", "tools"), prompt_completion),
+    Shape("prompt_completion", "sft", (("segments",),), (), segments),
     Shape("text", "text", (("text",),), (), text),
 )
 FIELDS = tuple(dict.fromkeys(name for shape in SHAPES for name in shape.fields))
@@ -110,22 +139,25 @@ def shapes_with(fields: Iterable[str]) -> list[Shape]:
     return [shape for shape in SHAPES if set(fields) <= set(shape.fields)]
 
 
-def detect(rows: list[dict[str, Any]], mapping: Mapping[str, str]) -> Shape | None:
+def detect(rows: list[dict[str, Any]], mapping: Mapping[str, Any]) -> Shape | None:
     """The shape that most of these raw rows have (of the shapes the mapping allows); None when no row has any."""
-    shapes = shapes_with(mapping)
-    votes: Counter[str] = Counter()
+    shapes = shapes_with(fields_of(mapping))
+    votes: Counter[Shape] = Counter()
     for row in rows:
         ours = apply_mapping(row, mapping)
         shape = next((shape for shape in shapes if shape.fits(ours)), None)
         if shape is not None:
-            votes[_spelling(shape, ours)] += 1
-    return next((shape for shape in SHAPES if votes and shape.format == votes.most_common(1)[0][0]), None)
+            votes[_spelled(shape, ours, mapping)] += 1
+    return votes.most_common(1)[0][0] if votes else None
+
+
+def _spelled(shape: Shape, row: dict[str, Any], mapping: Mapping[str, Any]) -> Shape:
+    """OpenAI and ShareGPT differ by the keys of a turn, whatever the column is called."""
+    format = _spelling(shape, row) if shape.build is conversation and not options_of(mapping) else shape.format
+    return shape if format == shape.format else next(other for other in SHAPES if other.format == format)
 
 
 def _spelling(shape: Shape, row: dict[str, Any]) -> str:
-    """OpenAI and ShareGPT differ by the keys of a turn, whatever the column is called."""
-    if shape.build is not conversation:
-        return shape.format
     for field in pairs.CONVERSATIONS:
         turns = decoded(row.get(field))
         if isinstance(turns, list) and turns and isinstance(turns[0], dict):
@@ -133,16 +165,17 @@ def _spelling(shape: Shape, row: dict[str, Any]) -> str:
     return shape.format
 
 
-def apply_mapping(row: dict[str, Any], mapping: Mapping[str, str]) -> dict[str, Any]:
+def apply_mapping(row: dict[str, Any], mapping: Mapping[str, Any]) -> dict[str, Any]:
     """The row under our names. A column that is mapped no longer counts under its own name."""
     if not mapping:
         return row
-    taken = set(mapping.values())
-    kept = {name: value for name, value in row.items() if name not in taken and name not in mapping}
-    return kept | {field: row[column] for field, column in mapping.items() if column in row}
+    fields, taken = fields_of(mapping), set(columns_of(mapping))
+    kept = {name: value for name, value in row.items() if name not in taken and name not in fields}
+    picked = {field: value for field, pick in fields.items() if (value := pick_from(row, pick)) is not MISSING}
+    return renamed(kept | picked, options_of(mapping))
 
 
-def normalise(shape: Shape, row: dict[str, Any], mapping: Mapping[str, str], warn: Warn) -> Canonical:
+def normalise(shape: Shape, row: dict[str, Any], mapping: Mapping[str, Any], warn: Warn) -> Canonical:
     """One raw row → the canonical row, its lists as JSON text. Raises RowError with the reason."""
     try:
         built = shape.build(apply_mapping(row, mapping), warn)
@@ -152,8 +185,11 @@ def normalise(shape: Shape, row: dict[str, Any], mapping: Mapping[str, str], war
         raise RowError("too_deep", "The row is nested too deeply.") from None
     except UnicodeEncodeError:
         raise RowError("invalid_unicode", "The row holds half a character (a lone surrogate such as \\ud83d).") from None
+    except ValueError:  # a number that JSON does not have
+        raise RowError("invalid_json", "NaN and Infinity are not valid JSON.") from None
     except RowError as error:  # name their column, not ours
-        error.column = mapping.get(error.column, error.column)
+        theirs = mapping.get(error.column)
+        error.column = theirs if isinstance(theirs, str) else error.column
         raise
     extra = _extra(shape, row, mapping)
     return Canonical(values, len(stored) + len(extra or ""), hash(stored), built, extra)
@@ -175,6 +211,8 @@ _json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=Fa
 
 def _sft(row: dict[str, Any], messages: list[Message], field: str, warn: Warn) -> dict[str, Any]:
     check_conversation(messages, field, warn)
+    if media := next((name for name in _MEDIA if row.get(name)), None):
+        warn("media_ignored", f"What “{media}” holds is not learned: only text is.", media)
     return {"messages": messages, "tools": tools_of(row.get("tools"))}
 
 
@@ -203,9 +241,23 @@ def _turns(row: dict[str, Any], field: str, role: str) -> list[Message]:
     return [{"role": role, "content": _needed(row, field)}]
 
 
+def _answer(row: dict[str, Any], field: str) -> Message:
+    """The assistant's turn, with what it thought before where the row tells."""
+    return {"role": "assistant", "content": _needed(row, field)} | thought_of(row)
+
+
 def _system(row: dict[str, Any]) -> list[Message]:
     content = _text(row, "system")
     return [{"role": "system", "content": content}] if content.strip() else []
+
+
+def _earlier(row: dict[str, Any]) -> list[Message]:
+    """The turns of `history`."""
+    return [
+        {"role": role, "content": text}
+        for question, answer in _history(row.get("history"))
+        for role, text in (("user", question), ("assistant", answer))
+    ]
 
 
 def _history(value: Any) -> list[tuple[str, str]]:

@@ -38,7 +38,7 @@ def test_a_file_with_bad_lines_is_ready_and_says_which(alice: User, api: APIClie
 @pytest.mark.parametrize(
     ("content", "name", "rule"),
     [
-        (jsonl({"question": "a", "answer": "b"}), "rows.jsonl", "unknown_format"),
+        (jsonl({"q": "a", "a": "b"}), "rows.jsonl", "unknown_format"),
         (b"What is 1 + 1?,2\nWhat is 2 + 2?,4\n", "rows.csv", "no_header"),
         (b"\n", "rows.jsonl", "no_rows"),
         (jsonl({"prompt": "a", "completion": ""}), "rows.jsonl", "empty_field"),
@@ -53,10 +53,10 @@ def test_a_file_without_usable_rows_is_invalid_and_says_why(alice: User, content
 
 
 def test_a_mapping_makes_an_invalid_dataset_ready(alice: User, api: APIClient, django_capture_on_commit_callbacks: Any) -> None:
-    dataset = make_read(alice, jsonl({"question": "a", "answer": "b"}, {"question": "c", "answer": "d"}))
-    suggestion = api.get(f"/api/datasets/{dataset.pk}/validation").data["suggestion"]
+    dataset = make_read(alice, jsonl({"q": "a", "a": "b"}, {"q": "c", "a": "d"}))
+    assert dataset.status == "invalid"
     with django_capture_on_commit_callbacks() as queued:
-        answer = api.post(f"/api/datasets/{dataset.pk}/validate", {"mapping": suggestion})
+        answer = api.post(f"/api/datasets/{dataset.pk}/validate", {"mapping": {"prompt": "q", "completion": "a"}})
     assert (answer.status_code, answer.data["status"], len(queued)) == (202, "uploaded", 1)
     assert api.get(f"/api/datasets/{dataset.pk}/validation").data["problems"] == []
     ingest(dataset.pk)
@@ -117,8 +117,7 @@ def test_strangers_find_nothing(alice: User, charlie_api: APIClient, charlie_pag
 
 def test_the_page_reads_again_with_a_mapping(alice: User, page: Client) -> None:
     dataset = make_read(alice, jsonl({"question": "a", "answer": "b"}))
-    text = page.get(f"/datasets/{dataset.pk}").content.decode()
-    assert "Use prompt ← question, completion ← answer" in text
+    assert "prompt ← question, completion ← answer" in page.get(f"/datasets/{dataset.pk}").content.decode()
     answer = page.post(f"/datasets/{dataset.pk}/validate", {"map_prompt": "question", "map_completion": "answer"})
     assert answer.status_code == 302
     dataset.refresh_from_db()

@@ -52,12 +52,18 @@ def test_one_row_is_used_with_a_warning(converted: Callable) -> None:
     assert (outcome.valid_rows, dict(outcome.problems.counts)) == (1, {"few_rows": 1})
 
 
-def test_columns_nobody_knows_are_told_with_a_suggestion(converted: Callable) -> None:
-    outcome, target = converted(jsonl({"question": "a", "answer": "b"}))
+def test_question_and_answer_are_taken_by_their_names_and_told(converted: Callable) -> None:
+    outcome, _ = converted(jsonl(*({"question": f"a{number}", "answer": "b", "id": number} for number in range(3))))
+    assert (outcome.format, outcome.valid_rows, dict(outcome.problems.counts)) == ("prompt_completion", 3, {"guessed_mapping": 1})
+    assert outcome.suggestion == {"prompt": "question", "completion": "answer"}
+
+
+def test_columns_nobody_knows_are_told(converted: Callable) -> None:
+    outcome, target = converted(jsonl({"q": "a", "answer": "b"}))
     (problem,) = outcome.problems.kept
     assert (outcome.format, outcome.rows, outcome.valid_rows, problem.rule) == ("", 1, 0, "unknown_format")
-    assert "“question”, “answer”" in problem.message
-    assert outcome.suggestion == {"prompt": "question", "completion": "answer"}
+    assert "“q”, “answer”" in problem.message
+    assert outcome.suggestion == {}
     assert not target.exists()
 
 
