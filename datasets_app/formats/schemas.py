@@ -195,9 +195,9 @@ def normalise(shape: Shape, row: dict[str, Any], mapping: Mapping[str, Any], war
     return Canonical(values, len(stored) + len(extra or ""), hash(stored), built, extra)
 
 
-def _extra(shape: Shape, row: dict[str, Any], mapping: Mapping[str, str]) -> str | None:
+def _extra(shape: Shape, row: dict[str, Any], mapping: Mapping[str, Any]) -> str | None:
     """Texts and numbers of the columns that nothing is learned from; rows may be divided by them."""
-    used = set(mapping.values()) | (set(shape.fields) - set(mapping))
+    used = set(columns_of(mapping)) | (set(shape.fields) - set(mapping))
     kept = {name: value for name, value in row.items() if name not in used and _is_short(value)}
     return _json(kept).encode("utf-8", "replace").decode() if kept and len(kept) <= EXTRA_COLUMNS else None
 
