@@ -13,8 +13,9 @@ from finetune.core.errors import Invalid, invalid_field
 from finetune.core.templatetags.ui import method_words
 from models_app.models import LanguageModel
 from training.devices import list_devices
+from training.engine.quantization import obstacle
 from training.engine.ranks import CPU_PROCESSES
-from training.engine.spec import METHOD_KINDS, METHODS
+from training.engine.spec import METHOD_KINDS, METHODS, adapter_of, defaults_for
 from training.executors import EXECUTORS
 
 MINIMUM_ROWS = 2
@@ -54,6 +55,19 @@ def refuse_devices(*, executor: str, config: dict[str, Any]) -> None:
         raise invalid_field("distributed", f"{way} works on GPUs only. Leave it open, which means ddp.")
     if way == "deepspeed" and importlib.util.find_spec("deepspeed") is None:
         raise invalid_field("distributed", "deepspeed is not installed here. Install the deepspeed package, or choose fsdp.")
+
+
+def refuse_config(*, method: str, executor: str, model: LanguageModel, config: dict[str, Any]) -> None:
+    """Invalid when the options ask for longer rows than the model reads, or for four-bit weights where there can be none.
+
+    A max_length that was left alone is no wish: the engine lowers it to what the model reads, and says so.
+    """
+    length, context = config["max_length"], model.context_length
+    if context and length > context and length != defaults_for(method)["max_length"]:
+        raise invalid_field("max_length", f"“{model}” reads {context} tokens at most. Choose {context} or less.")
+    if executor == "local" and adapter_of(method, config) == "qlora" and (reason := obstacle()):
+        field = "method" if method == "qlora" else "adapter"
+        raise invalid_field(field, reason)
 
 
 def _model(model: LanguageModel) -> str:

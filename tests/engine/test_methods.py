@@ -160,3 +160,21 @@ def test_a_length_beyond_the_model_is_lowered_and_said(make_run) -> None:
     run_dir = make_run("sft", max_length=4096, max_steps=1)
     assert run(run_dir.path) == 0
     assert any("cut at 128 tokens" in event["text"] for event in events(run_dir, "log"))
+
+
+def test_qlora_learns_over_a_base_in_four_bits_and_fits_the_whole_one(make_run, tiny_model) -> None:
+    import torch
+    from peft import PeftModel
+    from safetensors.torch import load_file
+    from transformers import AutoModelForCausalLM
+
+    options = {"lora_target_modules": ["q_proj", "down_proj"], "eval_steps": 20, "save_steps": 20}
+    run_dir = make_run("qlora", max_steps=40, lora_r=16, lora_alpha=64, learning_rate=3e-2, **options)
+    assert run(run_dir.path) == 0, events(run_dir)[-1]
+    evaluated = [event["values"] for event in metrics(run_dir, "eval")]
+    assert evaluated[-1]["eval_mean_token_accuracy"] > evaluated[0]["eval_mean_token_accuracy"] + 0.4
+    assert any("4-bit (NF4)" in event["text"] for event in events(run_dir, "log"))
+    saved = load_file(run_dir.output / "adapter_model.safetensors")
+    assert saved and all("lora_" in name and value.dtype == torch.float32 for name, value in saved.items())
+    tuned = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(tiny_model), run_dir.output)
+    assert any(bool(value.abs().sum() > 0) for name, value in tuned.named_parameters() if "lora_B" in name)

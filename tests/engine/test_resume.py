@@ -50,7 +50,7 @@ def same(one, other) -> None:
     assert events(one, "finished")[-1]["sha256"] == events(other, "finished")[-1]["sha256"]
 
 
-@pytest.mark.parametrize("method", ["sft", "lora"])
+@pytest.mark.parametrize("method", ["sft", "lora", "qlora"])
 def test_killed_twice_and_once_inside_a_save_it_ends_the_same(make_run, server, method) -> None:
     reference = uninterrupted(make_run, server, method)
     killed = make_run(method, **options_of(method))

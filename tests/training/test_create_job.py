@@ -9,7 +9,9 @@ from django.test import Client
 from rest_framework.test import APIClient
 
 from accounts.models import User
+from models_app.models import LanguageModel
 from tests.factories import make_base_model, make_dataset, make_version
+from training.engine.quantization import obstacle
 from training.models import TrainingJob
 
 
@@ -187,3 +189,22 @@ def test_a_job_can_be_taken_as_the_pattern(page: Client, charlie_page: Client, b
     form = page.get(f"/training/new?from={job.pk}").context["form"]
     assert (form["lora_r"].value(), form["name"].value(), form["model_id"].value()) == ("6", "help desk", body["model_id"])
     assert charlie_page.get(f"/training/new?from={job.pk}").status_code == 404
+
+
+def test_four_bits_are_refused_where_there_can_be_none(api: APIClient, body: dict, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = api.post("/api/training", {**body, "method": "qlora"})
+    assert made.status_code == 201, made.data
+    monkeypatch.setattr("training.refusals.obstacle", lambda: obstacle(mac=False, installed=False))
+    for answer in (api.post("/api/training", {**body, "method": "qlora"}), api.post(f"/api/training/{made.json()['id']}/start")):
+        assert answer.status_code == 400
+        assert "bitsandbytes" in answer.json()["fields"]["method"][0]
+    assert "lora" in obstacle(mac=True, installed=True)
+    assert TrainingJob.objects.get().status == "draft"
+
+
+def test_rows_longer_than_the_model_reads_are_refused(api: APIClient, alice: User, body: dict) -> None:
+    LanguageModel.objects.filter(pk=body["model_id"]).update(context_length=512)
+    answer = api.post("/api/training", {**body, "config": {"max_length": 513}})
+    assert answer.status_code == 400 and "512" in answer.json()["fields"]["max_length"][0]
+    assert api.post("/api/training", {**body, "config": {"max_length": 512}}).status_code == 201
+    assert api.post("/api/training", body).status_code == 201  # the default is no wish: the engine lowers it

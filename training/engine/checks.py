@@ -25,6 +25,11 @@ def defaults_for(method: str) -> dict[str, Any]:
     return {item.name: values[item.name] for item in config_fields(method)}
 
 
+def adapter_of(method: str, config: dict[str, Any]) -> str:
+    """none, lora or qlora: what learns beside the base, or instead of it."""
+    return config.get("adapter") or (method if method in ("lora", "qlora") else "none")
+
+
 def config_fields(method: str | None = None) -> Iterator[dataclasses.Field]:
     """The fields of Config in the order people should see them; with `method`, those that mean something to it."""
     for item in dataclasses.fields(Config):
@@ -60,7 +65,7 @@ def check_config(method: str, values: dict[str, Any]) -> dict[str, Any]:
             errors[name] = [str(error)]
     if checked["bf16"] and checked["fp16"]:
         errors["fp16"] = ["Choose bf16 or fp16, not both."]
-    errors |= _check_devices(checked)
+    errors |= _check_devices(checked, adapter_of(method, checked))
     if errors:
         raise SpecError(errors)
     return checked
@@ -74,9 +79,11 @@ def _take(checked: dict[str, Any], item: dataclasses.Field, value: Any, method: 
         raise ValueError(f"Means nothing to the method {method}: leave it out.")
 
 
-def _check_devices(values: dict[str, Any]) -> dict[str, list[str]]:
-    """What is wrong between num_gpus and distributed."""
-    several, way = values["num_gpus"] > 1, values["distributed"]
+def _check_devices(values: dict[str, Any], adapter: str) -> dict[str, list[str]]:
+    """What is wrong between num_gpus, distributed and the adapter."""
+    several, way = values.get("num_gpus", 1) > 1, values.get("distributed")
+    if adapter == "qlora" and way in ("fsdp", "deepspeed"):
+        return {"distributed": [f"{way} can't split four-bit weights here. Choose ddp: each GPU then holds them all."]}
     if several and way == "none":
         return {"distributed": ["Choose ddp, fsdp or deepspeed for several GPUs, or leave it open."]}
     if not several and way not in (None, "none"):

@@ -57,6 +57,8 @@ def _labels_only(base: Any) -> bool:
 
 
 def _dtype(base: Any) -> str:
+    if getattr(base, "is_loaded_in_4bit", False):
+        return "4-bit (NF4)"
     return str(base.dtype).removeprefix("torch.")
 
 

@@ -75,14 +75,17 @@ def load_tokenizer(attempt: Attempt) -> Any:
     return tokenizer
 
 
-def load_model(attempt: Attempt, *, half: bool) -> Any:
-    """The base model; weights in bfloat16 with `half`, else float32. bad_model when the directory isn't one."""
+def load_model(attempt: Attempt, *, half: bool, **options: Any) -> Any:
+    """The base model; weights in bfloat16 with `half`, else float32. bad_model when the directory isn't one.
+
+    `options` are passed on to transformers (see quantization.py).
+    """
     import torch
     from transformers import AutoModelForCausalLM
 
     path = _directory(attempt)
     try:
-        model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.bfloat16 if half else torch.float32)
+        model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.bfloat16 if half else torch.float32, **options)
     except MemoryError:
         raise
     except Exception as error:

@@ -11,13 +11,14 @@ from typing import Any
 
 METHODS: dict[str, str] = {
     "lora": "Train small low-rank adapters; the base model stays frozen. The best start for almost everyone.",
+    "qlora": "LoRA over a base held in four bits: the least memory, a little slower. The result is an ordinary adapter.",
     "sft": "Train every weight of the model on examples. Needs the most memory.",
 }
 # The kinds of dataset (datasets_app) each method can learn from.
-METHOD_KINDS: dict[str, tuple[str, ...]] = {"lora": ("sft", "text"), "sft": ("sft", "text")}
+METHOD_KINDS: dict[str, tuple[str, ...]] = {"lora": ("sft", "text"), "qlora": ("sft", "text"), "sft": ("sft", "text")}
 # Which of them an option means something to, where not to all (`methods=` below).
-SUPERVISED = ("lora", "sft")
-WITH_ADAPTER = ("lora",)
+SUPERVISED = ("lora", "qlora", "sft")
+WITH_ADAPTER = ("lora", "qlora")
 SCHEDULERS = ("linear", "cosine", "cosine_with_restarts", "polynomial", "constant", "constant_with_warmup", "inverse_sqrt")
 DISTRIBUTIONS = ("none", "ddp", "fsdp", "deepspeed")
 OPTIMIZERS = ("adamw_torch", "adamw_torch_fused", "adafactor", "sgd", "adagrad", "rmsprop")
@@ -134,4 +135,4 @@ class Config:
 
 
 # Where a method wants another default than Config's. Full training moves every weight, so it steps ten times shorter.
-METHOD_DEFAULTS: dict[str, dict[str, Any]] = {"lora": {}, "sft": {"learning_rate": 2e-5}}
+METHOD_DEFAULTS: dict[str, dict[str, Any]] = {"lora": {}, "qlora": {}, "sft": {"learning_rate": 2e-5}}

@@ -11,6 +11,7 @@ from .attempt import Attempt
 from .checkpoints import Checkpoint
 from .data import Prepared, count_rows, held_out
 from .datacache import prepare_once
+from .evaluation import TokenMeans
 from .failures import bad_data
 from .measure import packages
 from .model import Device, context_length
@@ -123,11 +124,14 @@ def sft_trainer(
         processing_class=tokenizer,
     )
     fastpath.finish(device, model)
-    trainer.attach(attempt, device.kind, resumed, lambda steps: _started(attempt, device, trainer, examples, resumed, steps))
+    trainer.attach(
+        attempt, device.kind, resumed, TokenMeans(), lambda steps: started(attempt, device, trainer, examples, resumed, steps)
+    )
     return trainer
 
 
-def _started(attempt: Attempt, device: Device, trainer: Any, examples: Examples, resumed: Checkpoint | None, steps: int) -> None:
+def started(attempt: Attempt, device: Device, trainer: Any, examples: Examples, resumed: Checkpoint | None, steps: int) -> None:
+    """Say what begins: how long it is, what learns, on what."""
     parameters = list(trainer.model.parameters())
     attempt.events.emit(
         "started",

@@ -18,6 +18,7 @@ from typing import Any
 from . import checkpoints
 from .attempt import Attempt
 from .checkpoints import Checkpoint
+from .evaluation import Means
 from .failures import nan_loss
 from .measure import peak_memory
 from .rundir import write_atomic
@@ -48,8 +49,8 @@ class Durable:
     is_deepspeed_enabled: bool
     _staging: Path | None = None
 
-    def attach(self, attempt: Attempt, device: str, resumed: Checkpoint | None, on_begin: Any) -> None:
-        """Bind the trainer to its attempt. `on_begin(total_steps)` is called once the schedule is known."""
+    def attach(self, attempt: Attempt, device: str, resumed: Checkpoint | None, means: Means, on_begin: Any) -> None:
+        """Bind the trainer to its attempt. `on_begin(total_steps)` is called once the schedule is known; `means` adds up evaluations."""
         from .callbacks import Follow
 
         self.attempt, self.device_kind, self.resumed, self.on_begin = attempt, device, resumed, on_begin
@@ -62,7 +63,7 @@ class Durable:
         self._rows = 0
         self._since = (0.0, 0, 0)  # clock, tokens and rows at the last point of the curve
         self._memory_said = 0.0
-        self._eval_sums = [0.0, 0.0, 0.0]
+        self.means = means
         self.add_callback(Follow(self))
 
     # --- Following ------------------------------------------------------------------------------
@@ -153,16 +154,14 @@ class Durable:
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         """Evaluate without touching the training: neither its random numbers nor its clock."""
-        self._eval_sums = [0.0, 0.0, 0.0]
+        self.means.start()
         started = time.monotonic()
         with self.attempt.during("evaluating"), frozen_random():
             try:
                 metrics = super().evaluate(*args, **kwargs)  # type: ignore[misc]
             except EvaluationStopped:
                 return self._abandon_evaluation()
-        loss, accuracy, tokens = self.attempt.world.total(self._eval_sums)
-        values = {"eval_loss": loss / max(tokens, 1.0), "eval_mean_token_accuracy": accuracy / max(tokens, 1.0)}
-        values["eval_perplexity"] = math.exp(min(values["eval_loss"], 700.0)) if math.isfinite(values["eval_loss"]) else math.nan
+        values = {f"eval_{name}": value for name, value in self.means.values(self.attempt.world).items()}
         values["eval_seconds"] = time.monotonic() - started
         self.last_evaluation, self.last_evaluated_step = values, self.state.global_step
         self._metric("eval", values, self.attempt.clock.seconds)
@@ -178,16 +177,12 @@ class Durable:
         return {}
 
     def prediction_step(self, model: Any, inputs: dict[str, Any], prediction_loss_only: bool, ignore_keys: Any = None) -> Any:
-        """Sum losses by token: the mean over batches would depend on which rows share one."""
+        """Add the batch's own means up: the mean over batches would depend on which rows share one."""
         if self._stop_requested():
             raise EvaluationStopped
         result = super().prediction_step(model, inputs, prediction_loss_only, ignore_keys)  # type: ignore[misc]
-        tokens = float((inputs["labels"][:, 1:] != -100).sum())
-        if not tokens:  # a batch without labels says nothing, and its mean may be 0 / 0
-            return result
-        accuracy = self._metrics["eval"]["mean_token_accuracy"][-1]
-        for index, value in enumerate((float(result[0]) * tokens, accuracy * tokens, tokens)):
-            self._eval_sums[index] += value
+        latest = {key.removeprefix("eval_"): values[-1] for key, values in self._metrics["eval"].items() if values}
+        self.means.add(inputs, float(result[0]), latest)
         return result
 
     # --- Keeping --------------------------------------------------------------------------------

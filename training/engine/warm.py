@@ -7,7 +7,7 @@ import importlib
 import os
 
 IMPORTS = ("torch", "transformers", "peft", "accelerate", "datasets", "pyarrow.parquet", "trl", "trl.trainer.sft_trainer", "numpy")
-OURS = ("supervised", "labelloss", "trainer", "callbacks", "methods.sft", "methods.lora")
+OURS = ("supervised", "labelloss", "trainer", "callbacks", "methods.sft", "methods.lora", "methods.qlora")
 # Libraries that would start a thread when imported. (torch's own threads come later, with its first operation.)
 SINGLE_THREADED = {"OPENBLAS_NUM_THREADS": "1", "JE_ARROW_MALLOC_CONF": "background_thread:false"}
 

@@ -13,7 +13,7 @@ from finetune.core.templatetags.ui import method_words
 from models_app.models import LanguageModel
 from training.choices import checked_name, default_split, find_owned
 from training.models import TrainingJob
-from training.refusals import refuse_devices, refuse_unknown_choice, refuse_unusable
+from training.refusals import refuse_config, refuse_devices, refuse_unknown_choice, refuse_unusable
 from training.services.start_job import start_job
 from training.spec_fields import checked_config
 from training.start_facts import facts_at_start
@@ -64,6 +64,7 @@ def create_job(
         "config": checked_config(method, config),
     }
     refuse_devices(executor=executor, config=values["config"])
+    refuse_config(method=method, executor=executor, model=model, config=values["config"])
     return _insert(owner, values, start, idempotency_key or None)
 
 

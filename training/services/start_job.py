@@ -12,7 +12,7 @@ from django.utils import timezone
 from finetune.core.errors import Conflict
 from training.lifecycle import move_job
 from training.models import TrainingJob
-from training.refusals import refuse_devices, refuse_unusable
+from training.refusals import refuse_config, refuse_devices, refuse_unusable
 from training.start_facts import facts_at_start
 
 Status = TrainingJob.Status
@@ -27,6 +27,7 @@ def start_job(*, job: TrainingJob) -> TrainingJob:
         splits = {"train_split": job.train_split, "eval_split": job.eval_split}
         refuse_unusable(method=job.method, model=job.model, dataset=job.dataset, **splits)
         refuse_devices(executor=job.executor, config=job.config)
+        refuse_config(method=job.method, executor=job.executor, model=job.model, config=job.config)
         facts = {} if job.inputs else facts_at_start(job)
         if enqueue(job, when=Status.DRAFT, reason="Started: waiting for a free worker.", **facts):
             return job

@@ -10,7 +10,7 @@ from models_app.models import LanguageModel
 from training.choices import checked_name, default_split, find_owned
 from training.engine.spec import defaults_for
 from training.models import TrainingJob
-from training.refusals import refuse_devices, refuse_unknown_choice, refuse_unusable
+from training.refusals import refuse_config, refuse_devices, refuse_unknown_choice, refuse_unusable
 from training.spec_fields import checked_config
 
 
@@ -40,6 +40,7 @@ def _new_values(job: TrainingJob, changes: dict[str, Any]) -> dict[str, Any]:
     refuse_unusable(**parts)
     values["config"] = checked_config(values["method"], _carried(job, values["method"]) | changes.get("config", {}))
     refuse_devices(executor=values["executor"], config=values["config"])
+    refuse_config(**{key: values[key] for key in ("method", "executor", "model", "config")})
     return values
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from training.engine.attempt import Attempt
 
-METHODS = {"sft": "sft", "lora": "lora"}
+METHODS = {"sft": "sft", "lora": "lora", "qlora": "qlora"}
 
 
 def train(attempt: Attempt) -> Any:

@@ -1,0 +1,61 @@
+"""Averages over an evaluation that don't depend on which rows share a batch: each value is weighted by what it is a mean of.
+
+A trainer's batch gives its own means; `Means` adds them up again. Which value is a mean over tokens, over pairs or over
+rated answers is each method's own: see the subclasses.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+Part = tuple[str, float, float]  # a value's name, its mean in one batch, and over how many it is
+
+
+class Means:
+    """Sums of one evaluation on this process."""
+
+    def __init__(self) -> None:
+        self.sums: dict[str, list[float]] = {}
+
+    def start(self) -> None:
+        """Forget the last evaluation."""
+        self.sums = {}
+
+    def add(self, inputs: dict[str, Any], loss: float, latest: dict[str, float]) -> None:
+        """Count one batch, its loss and the trainer's other values for it."""
+        for name, value, weight in self.parts(inputs, loss, latest):
+            known = self.sums.setdefault(name, [0.0, 0.0])
+            if weight:  # a mean of nothing may be 0 / 0
+                known[0] += value * weight
+                known[1] += weight
+
+    def values(self, world: Any) -> dict[str, float]:
+        """The means over all processes of `world`, which must all have seen the same names."""
+        totals = world.total([number for name in sorted(self.sums) for number in self.sums[name]])
+        pairs = zip(totals[::2], totals[1::2], strict=True)
+        return self.derived(
+            {name: total / max(weight, 1.0) for name, (total, weight) in zip(sorted(self.sums), pairs, strict=True)}
+        )
+
+    def parts(self, inputs: dict[str, Any], loss: float, latest: dict[str, float]) -> Iterator[Part]:
+        """What one batch gives."""
+        raise NotImplementedError
+
+    def derived(self, means: dict[str, float]) -> dict[str, float]:
+        """The means, and what follows from them."""
+        return means
+
+
+class TokenMeans(Means):
+    """Supervised learning: everything is a mean over labelled tokens."""
+
+    def parts(self, inputs: dict[str, Any], loss: float, latest: dict[str, float]) -> Iterator[Part]:
+        tokens = float((inputs["labels"][:, 1:] != -100).sum())
+        yield "loss", loss, tokens
+        yield "mean_token_accuracy", latest["mean_token_accuracy"], tokens
+
+    def derived(self, means: dict[str, float]) -> dict[str, float]:
+        loss = means.get("loss", math.nan)
+        return means | {"perplexity": math.exp(min(loss, 700.0)) if math.isfinite(loss) else math.nan}
