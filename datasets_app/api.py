@@ -17,11 +17,17 @@ from rest_framework.response import Response
 from accounts.models import User
 from datasets_app import serializers
 from datasets_app.filters import SEARCHED, SORTED_BY, filter_datasets
+from datasets_app.gates import gates_of, gates_of_owner
 from datasets_app.models import Dataset
 from datasets_app.serializers import DatasetSerializer
 from datasets_app.services.delete_dataset import delete_dataset
+from datasets_app.services.diff_versions import diff_versions
 from datasets_app.services.download_dataset import FORMATS, download_dataset
+from datasets_app.services.fix_dataset import fix_dataset
+from datasets_app.services.list_versions import list_versions
+from datasets_app.services.mix_datasets import Part, mix_datasets
 from datasets_app.services.preview_dataset import preview_dataset
+from datasets_app.services.set_gates import set_gates
 from datasets_app.services.split_dataset import split_dataset
 from datasets_app.services.update_dataset import update_dataset
 from datasets_app.services.upload_batch import Uploaded, upload_batch
@@ -29,6 +35,7 @@ from datasets_app.services.upload_dataset import upload_dataset
 from datasets_app.services.validate_dataset import validate_dataset
 from finetune.core.downloads import stream_file
 from finetune.core.drf import OwnedViewSetMixin
+from finetune.core.errors import invalid_field
 
 FILTERS = [
     OpenApiParameter("status", enum=Dataset.Status.values),
@@ -127,6 +134,84 @@ class DatasetViewSet(OwnedViewSetMixin, mixins.ListModelMixin, mixins.RetrieveMo
         dataset = self.get_object()
         dataset = split_dataset(dataset=dataset, by=self._owner(), **self._parsed(serializers.SplitSerializer, request.data))
         return Response(DatasetSerializer(dataset).data)
+
+    @extend_schema(
+        request=serializers.FixSerializer, responses={201: DatasetSerializer}, summary="A new version with fixes applied"
+    )
+    @action(detail=True, methods=["post"])
+    def fix(self, request: Request, pk: str) -> Response:
+        dataset = self.get_object()
+        made = fix_dataset(dataset=dataset, by=self._owner(), **self._parsed(serializers.FixSerializer, request.data))
+        return Response(DatasetSerializer(made).data, status=status.HTTP_201_CREATED)
+
+    @extend_schema(responses=serializers.VersionSerializer(many=True), summary="The history, newest first")
+    @action(detail=True, pagination_class=None, filter_backends=[])
+    def versions(self, request: Request, pk: str) -> Response:
+        return Response(serializers.VersionSerializer(list_versions(dataset=self.get_object()), many=True).data)
+
+    @extend_schema(
+        parameters=[serializers.DiffQuerySerializer],
+        responses=serializers.ChangesSerializer,
+        summary="What changed from one version to another",
+    )
+    @action(detail=True, pagination_class=None, filter_backends=[])
+    def diff(self, request: Request, pk: str) -> Response:
+        after = self.get_object()
+        asked = self._parsed(serializers.DiffQuerySerializer, request.query_params)
+        before = self.get_queryset().filter(pk=asked.pop("with")).first()
+        if before is None:
+            raise invalid_field("with", "There is no such version.")
+        return Response(serializers.ChangesSerializer(diff_versions(before=before, after=after, **asked)).data)
+
+    @extend_schema(methods=["GET"], responses=serializers.GatesSerializer, summary="The quality gates that hold for a dataset")
+    @extend_schema(
+        methods=["PUT"],
+        request=serializers.OwnGatesSerializer,
+        responses=serializers.GatesSerializer,
+        summary="Give a dataset gates of its own",
+    )
+    @action(detail=True, methods=["get", "put"])
+    def gates(self, request: Request, pk: str) -> Response:
+        dataset = self.get_object()
+        if request.method == "PUT":
+            given = self._parsed(serializers.OwnGatesSerializer, request.data)
+            set_gates(owner=self._owner(), dataset=dataset, gates=given["gates"])
+        return Response({"gates": gates_of(dataset), "own": dataset.gates is not None})
+
+    @extend_schema(
+        methods=["GET"],
+        operation_id="own_gates_retrieve",
+        responses=serializers.GatesSerializer,
+        summary="Your quality gates, for datasets without their own",
+    )
+    @extend_schema(
+        methods=["PUT"],
+        operation_id="own_gates_update",
+        request=serializers.OwnGatesSerializer,
+        responses=serializers.GatesSerializer,
+        summary="Set your quality gates",
+    )
+    @action(detail=False, methods=["get", "put"], url_path="gates", url_name="own-gates")
+    def own_gates(self, request: Request) -> Response:
+        owner = self._owner()
+        if request.method == "PUT":
+            set_gates(owner=owner, gates=self._parsed(serializers.OwnGatesSerializer, request.data)["gates"])
+        return Response({"gates": gates_of_owner(owner), "own": True})
+
+    @extend_schema(
+        request=serializers.MixtureSerializer, responses={201: DatasetSerializer}, summary="Combine datasets with weights"
+    )
+    @action(detail=False, methods=["post"])
+    def mixture(self, request: Request) -> Response:
+        asked = self._parsed(serializers.MixtureSerializer, request.data)
+        made = mix_datasets(owner=self._owner(), **asked | {"parts": [self._part(part) for part in asked["parts"]]})
+        return Response(DatasetSerializer(made).data, status=status.HTTP_201_CREATED)
+
+    def _part(self, asked: dict[str, Any]) -> Part:
+        dataset = self.get_queryset().filter(pk=asked["dataset_id"]).first()
+        if dataset is None:
+            raise invalid_field("parts", f"There is no dataset {asked['dataset_id']}.")
+        return Part(dataset, asked["weight"])
 
     def _owner(self) -> User:
         return cast(User, self.request.user)  # the permission classes let nobody else in

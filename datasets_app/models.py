@@ -102,6 +102,11 @@ class Dataset(Lifecycle):
         return self.status in (self.Status.UPLOADED, self.Status.VALIDATING)
 
     @property
+    def is_held_by_a_gate(self) -> bool:
+        """The rows can be read, but more of them have a problem than is tolerated (datasets_app/gates.py)."""
+        return self.status == self.Status.INVALID and "gate_failed" in self.report.get("counts", {})
+
+    @property
     def original_file(self) -> Path:
         """The uploaded bytes, unchanged."""
         return self.directory / f"original{suffix_of(self.source_name)}"

@@ -6,6 +6,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from datasets_app.formats.rules import RULES
 from datasets_app.models import Dataset
 from datasets_app.services.download_dataset import FORMATS
 from datasets_app.services.preview_dataset import MAX_ROWS
@@ -165,6 +166,101 @@ class SplitSerializer(StrictSerializer):
     )
 
 
+class FixSerializer(StrictSerializer):
+    """Which problems to fix."""
+
+    rules = serializers.ListField(
+        child=serializers.CharField(max_length=60), max_length=100, help_text="Rules with an automatic fix."
+    )
+
+
+class VersionSerializer(serializers.Serializer):
+    """One thing that happened to a dataset's family."""
+
+    what = serializers.CharField(help_text="upload, fix, mixture or split.")
+    id = serializers.IntegerField(source="dataset.pk", help_text="The version it made or divided.")
+    version = serializers.IntegerField(source="dataset.version")
+    parent = serializers.IntegerField(source="dataset.parent_id", allow_null=True)  # type: ignore[assignment]
+    status = serializers.CharField(source="dataset.status")
+    rows = serializers.IntegerField(source="dataset.rows", allow_null=True)
+    content_hash = serializers.CharField(source="dataset.content_hash")
+    at = serializers.DateTimeField()
+    by = serializers.CharField()
+    detail = serializers.SerializerMethodField(help_text="With what it was made.")
+
+    def get_detail(self, entry: Any) -> dict[str, Any]:
+        return {name: value for name, value in entry.detail.items() if name not in ("folder", "at", "by")}
+
+
+class DiffQuerySerializer(StrictSerializer):
+    """Which changes to show."""
+
+    what = serializers.CharField(default="", allow_blank=True, max_length=20, help_text="changed, removed or added; empty for all.")
+    offset = serializers.IntegerField(default=0, min_value=0, max_value=2**53)
+    limit = serializers.IntegerField(default=20, min_value=1, max_value=100)
+
+    def get_fields(self) -> dict[str, Any]:  # "with" can't be the name of a class attribute
+        return {
+            "with": serializers.IntegerField(min_value=1, max_value=2**63 - 1, help_text="The version before."),
+            **super().get_fields(),
+        }
+
+
+class ChangeSerializer(serializers.Serializer):
+    """One row before and after; null where it was not there."""
+
+    what = serializers.ChoiceField(["changed", "removed", "added"])
+    before = serializers.DictField(allow_null=True)
+    after = serializers.DictField(allow_null=True)
+
+
+class ChangesSerializer(serializers.Serializer):
+    """`counts` {same, changed, removed, added} of all rows; `rows` some of the changes."""
+
+    counts = serializers.DictField(child=serializers.IntegerField())
+    rows = ChangeSerializer(many=True)
+    total = serializers.IntegerField()
+    offset = serializers.IntegerField()
+    limit = serializers.IntegerField()
+
+
+class OwnGatesSerializer(StrictSerializer):
+    """{rule: tolerated % of the rows}."""
+
+    gates = serializers.JSONField(allow_null=True, help_text="{rule: tolerated % of the rows}; null takes a dataset's own away.")
+
+    def validate_gates(self, value: Any) -> Any:
+        if value is not None and not isinstance(value, dict):
+            raise serializers.ValidationError('Gates are an object such as {"duplicate": 5}.')
+        return value
+
+
+class GatesSerializer(serializers.Serializer):
+    gates = serializers.DictField(child=serializers.FloatField())
+    own = serializers.BooleanField(help_text="Whether they are the dataset's own, not its owner's.")
+
+
+class PartSerializer(StrictSerializer):
+    dataset_id = serializers.IntegerField(min_value=1, max_value=2**63 - 1)
+    weight = serializers.FloatField(default=1.0)
+
+
+class MixtureSerializer(StrictSerializer):
+    """Datasets of one kind and their shares."""
+
+    name = serializers.CharField(max_length=200)
+    description = serializers.CharField(max_length=20_000, required=False, allow_blank=True, default="")
+    parts = PartSerializer(many=True)
+    rows = serializers.IntegerField(
+        required=False,
+        allow_null=True,
+        min_value=1,
+        max_value=20_000_000,
+        help_text="Rows in all; left out, as many as there are without repeating one.",
+    )
+    seed = serializers.IntegerField(default=42, min_value=0, max_value=2**63 - 1)
+
+
 class DownloadQuerySerializer(StrictSerializer):
     """What to download."""
 
@@ -183,6 +279,7 @@ class ProblemSerializer(serializers.Serializer):
     path = serializers.CharField(allow_blank=True)
     message = serializers.CharField()
     excerpt = serializers.CharField(allow_blank=True)
+    fix = serializers.CharField(required=False, help_text="What the automatic fix does (POST …/fix); absent where there is none.")
 
 
 class ValidationSerializer(serializers.Serializer):
@@ -202,4 +299,9 @@ def validation_of(dataset: Dataset) -> dict[str, Any]:
     """The validation object; empty while the file is being read."""
     report = {} if dataset.is_busy else dataset.report
     empty = {"valid_rows": 0, "counts": {}, "problems": [], "suggestion": {}}
-    return ValidationSerializer({"status": dataset.status, "rows": dataset.rows, **empty, **report}).data
+    problems = [problem | _fix_of(problem["rule"]) for problem in report.get("problems", [])]
+    return ValidationSerializer({"status": dataset.status, "rows": dataset.rows, **empty, **report, "problems": problems}).data
+
+
+def _fix_of(rule: str) -> dict[str, str]:
+    return {"fix": RULES[rule].fix} if rule in RULES and RULES[rule].fix else {}

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from datasets_app.formats.encoding import UTF8, name_of
 from datasets_app.formats.jsonrows import Row
@@ -28,6 +28,16 @@ REPORT_EVERY = 0.3  # seconds
 # Looking for duplicates keeps one number for each different row: this many are about 100 MB.
 FINGERPRINTS = 1_000_000
 
+
+class Examiner(Protocol):
+    """Looks at every usable row beside us (datasets_app.doctor); what it finds goes into the outcome's problems."""
+
+    def row(self, line: int, number: int, raw: dict[str, Any], row: dict[str, Any]) -> None: ...
+
+    def finish(self) -> dict[str, Any]: ...
+
+
+Examine = Callable[[Shape, dict[str, Any], Problems], Examiner]
 OnProgress = Callable[[int, int], None]  # (bytes done, bytes in all); may raise to stop the pass
 
 
@@ -42,10 +52,13 @@ class Outcome:
     columns: list[str] = field(default_factory=list)
     suggestion: dict[str, Any] = field(default_factory=dict)  # the mapping taken because the names left no doubt
     problems: Problems = field(default_factory=Problems)
+    summary: dict[str, Any] = field(default_factory=dict)
 
 
-def convert(source: Source, target: Path, mapping: dict[str, Any], on_progress: OnProgress) -> Outcome:
-    """Read every row of the source and write the usable ones to `target` (Parquet)."""
+def convert(
+    source: Source, target: Path, mapping: dict[str, Any], on_progress: OnProgress, examine: Examine | None = None
+) -> Outcome:
+    """Read every row of the source and write the usable ones to `target` (Parquet); `examine` makes who looks at them closer."""
     outcome = Outcome()
     document = options_of(mapping).get("document", "line")
     items = read_rows(source, document=document)
@@ -60,7 +73,7 @@ def convert(source: Source, target: Path, mapping: dict[str, Any], on_progress: 
         _count(everything, outcome)
     else:
         outcome.format, outcome.kind = shape.format, shape.kind
-        _write(everything, target, shape, mapping, outcome)
+        _write(everything, target, shape, mapping, outcome, examine(shape, mapping, outcome.problems) if examine else None)
     _judge(outcome)
     return outcome
 
@@ -155,7 +168,14 @@ def _note(item: Row | Problem, outcome: Outcome) -> bool:
     return False
 
 
-def _write(items: Iterator[Row | Problem], target: Path, shape: Shape, mapping: dict[str, Any], outcome: Outcome) -> None:
+def _write(
+    items: Iterator[Row | Problem],
+    target: Path,
+    shape: Shape,
+    mapping: dict[str, Any],
+    outcome: Outcome,
+    examiner: Examiner | None,
+) -> None:
     writer = RowsWriter(target, shape.kind)
     seen: dict[int, int] = {}
     try:
@@ -164,10 +184,14 @@ def _write(items: Iterator[Row | Problem], target: Path, shape: Shape, mapping: 
                 row = _usable(item, shape, mapping, outcome)  # type: ignore[arg-type]
                 if row is not None:
                     _look_for_duplicate(row, item.line, seen, outcome)  # type: ignore[union-attr, arg-type]
+                    if examiner:
+                        examiner.row(item.line, outcome.rows, item.data, row.built)  # type: ignore[union-attr, arg-type]
                     writer.add(item.line, row.values | {"extra": row.extra}, row.size)  # type: ignore[union-attr, arg-type]
     finally:
         writer.close()
     outcome.valid_rows = writer.rows
+    if examiner and writer.rows:
+        outcome.summary = examiner.finish()
     if len(seen) >= FINGERPRINTS:
         words = f"Duplicates were looked for among the first {FINGERPRINTS:,} different rows only."
         outcome.problems.add(Problem("duplicates_unchecked", words))

@@ -15,10 +15,9 @@ from typing import Any
 NUMBERS, BAND = 64, 4
 RUN = 5  # words
 THRESHOLD = 0.8
-PRIME = (1 << 31) - 1  # products of two such numbers fit into 64 bits
 SHORTEST = 8  # words; shorter texts are alike by chance
-
-_WORD = re.compile(r"\w+")
+# Small letters, digits and all that is not ASCII make words; everything else is a blank.
+_WORDS = bytes(byte if byte >= 128 or chr(byte).isalnum() else 32 for byte in range(256)).lower()
 _IDEOGRAM = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\u0e00-\u0e7f]")
 
 
@@ -30,8 +29,9 @@ class Sketches:
 
         self.limit, self.full = limit, False
         random = np.random.default_rng(5)
-        self._a = random.integers(1, PRIME, NUMBERS, dtype=np.uint64)
-        self._b = random.integers(0, PRIME, NUMBERS, dtype=np.uint64)
+        self._a = random.integers(1, 2**63, NUMBERS, dtype=np.uint64) | np.uint64(1)
+        self._b = random.integers(0, 2**63, NUMBERS, dtype=np.uint64)
+        self._mix = random.integers(1, 2**63, RUN, dtype=np.uint64) | np.uint64(1)
         self._rows: list[Any] = []
 
     def add(self, text: str) -> bool:
@@ -41,13 +41,16 @@ class Sketches:
         if len(self._rows) >= self.limit:
             self.full = True
             return False
-        runs = _runs(text)
-        if runs is None:
+        words = _words(text)
+        if len(words) < SHORTEST:
             self._rows.append(None)
             return True
-        hashes = np.fromiter((zlib.crc32(run) for run in runs), dtype=np.uint64, count=len(runs)) % PRIME
-        # One number of the sketch is the least of all hashes under its own permutation.
-        self._rows.append((((hashes[:, None] * self._a) + self._b) % PRIME).min(axis=0).astype(np.uint32))
+        hashes = np.fromiter(map(zlib.crc32, words), dtype=np.uint64, count=len(words))
+        count = len(words) - RUN + 1
+        runs = sum(hashes[at : at + count] * self._mix[at] for at in range(RUN))
+        # Multiply-shift hashing (Dietzfelbinger): one number is the least of all runs under its own multiplier.
+        numbers = ((runs[:, None] >> np.uint64(7)) * self._a + self._b) >> np.uint64(32)
+        self._rows.append(numbers.min(axis=0).astype(np.uint32))
         return True
 
     def pairs(self) -> Iterator[tuple[int, int, float]]:
@@ -65,14 +68,10 @@ class Sketches:
             yield numbers[later], numbers[twins[later][0]], twins[later][1]
 
 
-def _runs(text: str) -> list[bytes] | None:
-    """The different runs of words; None for a text too short to compare."""
-    words = _WORD.findall(text.casefold())
-    if len(words) < SHORTEST:
-        words = _IDEOGRAM.findall(text)  # scripts without blanks: their characters are as good as words
-    if len(words) < SHORTEST:
-        return None
-    return list({" ".join(words[at : at + RUN]).encode("utf-8", "replace") for at in range(len(words) - RUN + 1)})
+def _words(text: str) -> list[bytes]:
+    """The text's words; of scripts without blanks, their characters, which are as good."""
+    words = text.encode("utf-8", "replace").translate(_WORDS).split()
+    return words if len(words) >= SHORTEST else [char.encode() for char in _IDEOGRAM.findall(text)]
 
 
 def _compare_band(matrix: Any, start: int, twins: dict[int, tuple[int, float]]) -> None:

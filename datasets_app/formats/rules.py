@@ -125,6 +125,7 @@ _TABLE = (
     Rule("conflicting", "set", "warning", "Same question, different answer", "The model can't learn both. Decide which one is right."),
     Rule("split_leakage", "set", "error", "Rows in two splits", "Evaluating on what was learned says nothing."),
     Rule("few_rows", "set", "warning", "Very few rows", "Ten are the least that teach a form, some hundred teach a task."),
+    Rule("small_set", "set", "info", "A small set", "Enough to try things out; results vary much from run to run."),
     Rule("same_prompts", "set", "warning", "All questions are the same", "The model would learn one answer to one question."),
     Rule("same_completions", "set", "warning", "All answers are the same", "The model would learn to say one thing whatever it is asked."),
     Rule("common_start", "set", "info", "All questions begin alike", "A long common beginning is better said once, as the system prompt."),

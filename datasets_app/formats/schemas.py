@@ -11,6 +11,7 @@ To add a shape, add a row to SHAPES.
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -203,7 +204,9 @@ def _extra(shape: Shape, row: dict[str, Any], mapping: Mapping[str, Any]) -> str
 
 
 def _is_short(value: Any) -> bool:
-    return isinstance(value, (bool, int, float)) or (isinstance(value, str) and len(value) <= EXTRA_LENGTH)
+    return (isinstance(value, (bool, int, float)) and math.isfinite(value)) or (
+        isinstance(value, str) and len(value) <= EXTRA_LENGTH
+    )
 
 
 _json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False, check_circular=False).encode

@@ -18,6 +18,8 @@ def delete_dataset(*, dataset: Dataset) -> None:
     """Remove the row, then its files. Refuses (Conflict) while any job points to it: a queued or running one needs it, and
     what a finished one learned from must stay known."""
     refuse_in_use(dataset)
+    if dataset.children.filter(status__in=(Dataset.Status.UPLOADED, Dataset.Status.VALIDATING)).exists():
+        raise Conflict("The next version is being made from this one. Wait until that is done.", code="in_use")
     try:
         with transaction.atomic():
             directory = dataset.directory

@@ -41,7 +41,7 @@ def download_dataset(*, dataset: Dataset, format: str = "original", split: str =
         format = "jsonl"
     if format == "original":
         return _file(dataset.original_file, PurePath(dataset.source_name).name, "application/octet-stream")
-    refuse_unready(dataset, split)
+    refuse_unready(dataset, split, gated=True)
     path, stem = (dataset.split_file(split), f"{stem}.{split}") if split else (dataset.rows_file, f"{stem}.rows")
     if format == "parquet":
         return _file(path, f"{stem}.parquet", "application/vnd.apache.parquet")

@@ -29,7 +29,7 @@ def preview_dataset(*, dataset: Dataset, offset: int = 0, limit: int = 20, searc
     """
     from datasets_app.formats import rowsfile
 
-    refuse_unready(dataset, split)
+    refuse_unready(dataset, split, gated=True)
     if offset < 0:
         raise invalid_field("offset", "Must be 0 or more.")
     if not 1 <= limit <= MAX_ROWS:
@@ -44,11 +44,12 @@ def preview_dataset(*, dataset: Dataset, offset: int = 0, limit: int = 20, searc
     return Preview(columns, shown, total, offset, limit)
 
 
-def refuse_unready(dataset: Dataset, split: str = "") -> None:
-    """Conflict unless the dataset's rows can be read; Invalid for a split it does not have."""
+def refuse_unready(dataset: Dataset, split: str = "", *, gated: bool = False) -> None:
+    """Conflict unless the dataset's rows can be read; Invalid for a split it does not have. With `gated`, rows that only a
+    quality gate holds back may be read."""
     if dataset.is_busy:
         raise Conflict("The dataset is still being read. Try again in a moment.", code="not_ready")
-    if dataset.status != Dataset.Status.READY:
+    if dataset.status != Dataset.Status.READY and not (gated and dataset.is_held_by_a_gate):
         raise Conflict("The dataset has no usable rows. Its validation says why.", code="not_ready")
     if split and split not in dataset.splits:
         raise invalid_field("split", f"There is no split “{split[:50]}”. There is: {', '.join(dataset.splits)}.")

@@ -12,10 +12,13 @@ from celery import shared_task
 from django.utils import timezone
 
 from datasets_app.announce import announce
+from datasets_app.derive import DERIVED, SourceGone, make_source
+from datasets_app.doctor.examination import Doctor
 from datasets_app.formats.convert import Outcome, convert
 from datasets_app.formats.mapping import MappingError, read_mapping
 from datasets_app.formats.problems import Problem, printable
 from datasets_app.formats.source import Source
+from datasets_app.gates import gates_of, judge
 from datasets_app.models import Dataset
 from datasets_app.services.delete_dataset import refuse_in_use
 from finetune.core import storage
@@ -101,18 +104,21 @@ def _claim(pk: int) -> _Claim | None:
 
 
 def _read(dataset: Dataset, staged: Path, claim: _Claim) -> None:
+    if dataset.origin in DERIVED and not dataset.content_hash:
+        make_source(dataset)
     with Source(dataset.original_file) as source:
-        outcome = convert(source, staged, dataset.mapping, claim.progress)
+        outcome = convert(source, staged, dataset.mapping, claim.progress, Doctor)
     claim.save()  # still ours? Then the file may change
     if outcome.valid_rows:
         staged.replace(dataset.rows_file)
     else:
         dataset.rows_file.unlink(missing_ok=True)
-    claim.save(**_findings(outcome))
+    claim.save(**_findings(dataset, outcome))
 
 
-def _findings(outcome: Outcome) -> dict[str, Any]:
+def _findings(dataset: Dataset, outcome: Outcome) -> dict[str, Any]:
     problems = outcome.problems
+    passed = judge(gates_of(dataset), problems, outcome.rows)
     report = {
         "valid_rows": outcome.valid_rows,
         "counts": dict(problems.counts),
@@ -120,7 +126,7 @@ def _findings(outcome: Outcome) -> dict[str, Any]:
         "suggestion": {field: printable(column, 200) for field, column in outcome.suggestion.items()},
     }
     return {
-        "status": S.READY if outcome.valid_rows else S.INVALID,
+        "status": S.READY if outcome.valid_rows and passed else S.INVALID,
         "format": outcome.format,
         "kind": outcome.kind,
         "rows": outcome.rows,
@@ -130,6 +136,7 @@ def _findings(outcome: Outcome) -> dict[str, Any]:
         "errors": problems.errors,
         "warnings": problems.warnings,
         "report": report,
+        "summary": outcome.summary,
         "progress": None,
     }
 
@@ -143,6 +150,8 @@ def _give_up(claim: _Claim, words: str) -> None:
 def _words(error: Exception) -> str:
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return "The server's disk is full. Make room, then check the dataset again."
+    if isinstance(error, SourceGone):
+        return str(error)
     if isinstance(error, FileNotFoundError):
         return "The stored file is missing on the server. Upload it again."
     if isinstance(error, MemoryError):
