@@ -41,11 +41,26 @@ LABELS = {
     "fp16": "float16",
     "beta": "Beta",
     "neftune_noise_alpha": "NEFTune noise",
+    "min_lr_ratio": "Lowest learning rate",
+    "lr_num_cycles": "Restarts of the schedule",
+    "lr_power": "Power of the schedule",
+    "lr_decay_ratio": "Share of decay",
+    "lr_plateau_patience": "Patience of the schedule",
+    "lr_plateau_factor": "Factor of the schedule",
+    "adam_beta1": "Adam beta 1",
+    "adam_beta2": "Adam beta 2",
+    "adam_epsilon": "Adam epsilon",
+    "label_smoothing_factor": "Label smoothing",
+    "init_lora_weights": "Adapter's start",
+    "mask_history": "Learn the last answer only",
+    "keep_best": "Keep the best checkpoint",
+    "sample_max_new_tokens": "Longest sample answer",
     "torch_compile": "Compile the model",
     "num_gpus": "GPUs",
     "distributed": "Split of the work",
     "retry_on_out_of_memory": "Retry with smaller batches",
 }
+LINES = {item.name for item in spec.config_fields() if item.metadata["lines"]}
 _OPENAPI_TYPES = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array"}
 
 
@@ -71,7 +86,7 @@ def describe_fields(method: str) -> list[dict[str, Any]]:
 
 def _describe(item: dataclasses.Field, default: Any) -> dict[str, Any]:
     kind, nullable = spec.field_type(item)
-    rules = {key: item.metadata[key] for key in ("help", "group", "min", "above", "max", "advanced")}
+    rules = {key: item.metadata[key] for key in ("help", "group", "min", "above", "max", "advanced", "lines")}
     choices = list(item.metadata["choices"])
     return {
         "name": item.name,
@@ -98,11 +113,11 @@ def openapi_schema() -> dict[str, Any]:
 def _property(item: dict[str, Any]) -> dict[str, Any]:
     schema: dict[str, Any] = {"type": [item["type"], "null"] if item["nullable"] else item["type"], "description": item["help"]}
     bounds = {"minimum": item["min"], "exclusiveMinimum": item["above"], "maximum": item["max"]}
+    if item["type"] == "array":
+        bounds = {"minItems": item["min"], "maxItems": item["max"], "items": {"type": "string"}}
     schema |= {key: value for key, value in bounds.items() if value is not None}
     if item["choices"]:
         schema["enum"] = item["choices"]
-    if item["type"] == "array":
-        schema["items"] = {"type": "string"}
     return schema
 
 
@@ -132,25 +147,31 @@ def _form_field(item: dict[str, Any], label: str) -> forms.Field:
     attributes = {"placeholder": shown, "autocomplete": "off", "spellcheck": "false"}
     if item["type"] in {"integer", "number"}:
         attributes["inputmode"] = "numeric" if item["type"] == "integer" else "decimal"
+    if item["lines"]:
+        widget: forms.Widget = forms.Textarea(attrs={"rows": 3, "placeholder": "one a line"})
+        return forms.CharField(required=False, label=label, help_text=help_text, widget=widget)
     return forms.CharField(required=False, label=label, help_text=help_text, widget=forms.TextInput(attrs=attributes))
 
 
 def form_value(item: dict[str, Any], text: str) -> Any:
-    """What was typed into the form, as the verb expects it: words as a list, yes/no as bool, numbers still as text."""
+    """What was typed into the form, as the verb expects it: words or lines as a list, yes/no as bool, numbers still as text."""
     if item["type"] == "boolean":
         return {"true": True, "false": False}.get(text, text)
     if item["type"] == "array":
-        return [word.strip() for word in text.replace(",", " ").split() if word.strip()]
+        words = text.splitlines() if item["lines"] else text.replace(",", " ").split()
+        return [word.strip() for word in words if word.strip()]
     return text
 
 
-def form_text(value: Any) -> str:
-    """A stored value as text for the form."""
+def form_text(value: Any, name: str = "") -> str:
+    """A stored value of an option as text for the form."""
     if value is None:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
-    return " ".join(value) if isinstance(value, list) else f"{value:g}" if isinstance(value, float) else str(value)
+    if isinstance(value, list):
+        return ("\n" if name in LINES else " ").join(value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _shown(default: Any) -> str:

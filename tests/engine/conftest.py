@@ -174,3 +174,21 @@ def ended(run_dir: RunDir, seconds: float = 60) -> dict[str, int]:
 
 def newest_step(run_dir: RunDir) -> int:
     return max((event["step"] for event in metrics(run_dir)), default=0)
+
+
+def built(run_dir: RunDir, method: str = "sft") -> Any:
+    """The trainer of a run with its optimizer and scheduler, before its first step; its Attempt is `trainer.attempt`."""
+    from training.engine.adapter import with_adapter
+    from training.engine.attempt import Attempt
+    from training.engine.events import EventLog
+    from training.engine.model import find_device, load_model, load_tokenizer
+    from training.engine.stopping import StopRequest
+    from training.engine.supervised import load_examples, sft_trainer
+
+    attempt = Attempt(run_dir, run_dir.read_spec(), EventLog(run_dir.events_file), StopRequest(run_dir))
+    tokenizer, model = load_tokenizer(attempt), load_model(attempt, half=False)
+    if method == "lora":
+        model = with_adapter(attempt, model)
+    trainer = sft_trainer(attempt, find_device(), model, tokenizer, load_examples(attempt, tokenizer), None)
+    trainer.create_optimizer_and_scheduler(trainer.args.max_steps)
+    return trainer

@@ -5,7 +5,7 @@ from __future__ import annotations
 from accounts.models import User
 from training.engine.spec import METHODS, config_fields
 from training.forms import JobForm
-from training.spec_fields import GROUP_LABELS, describe_fields, openapi_schema
+from training.spec_fields import GROUP_LABELS, describe_fields, form_text, form_value, openapi_schema
 
 NAMES = [item.name for item in config_fields()]
 
@@ -24,3 +24,12 @@ def test_the_form_shows_every_option_that_means_something_to_the_method(alice: U
         shown = {field.name for field in form.simple()} | {field.name for _, fields in form.advanced() for field in fields}
         assert shown == {item.name for item in config_fields(method)}
         assert not form.advanced_is_open()
+
+
+def test_prompts_are_one_a_line_and_words_are_words() -> None:
+    options = {item["name"]: item for item in describe_fields("lora")}
+    prompts = form_value(options["sample_prompts"], "What is tea?\n\n Say hello, please. \n")
+    assert prompts == ["What is tea?", "Say hello, please."]
+    assert form_value(options["sample_prompts"], form_text(prompts, "sample_prompts")) == prompts
+    names = form_value(options["lora_target_modules"], "q_proj, v_proj")
+    assert form_value(options["lora_target_modules"], form_text(names, "lora_target_modules")) == names == ["q_proj", "v_proj"]

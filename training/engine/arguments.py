@@ -8,6 +8,8 @@ from typing import Any
 from . import distributed
 from .attempt import Attempt
 from .model import Device, uses_bf16, uses_checkpointing
+from .optimizers import optimizer_arguments
+from .schedules import scheduler_arguments
 
 
 def total_steps(attempt: Attempt, examples: int) -> int:
@@ -31,19 +33,20 @@ def trainer_arguments(attempt: Attempt, device: Device, *, examples: int, evalua
         "per_device_train_batch_size": config.per_device_train_batch_size,
         "per_device_eval_batch_size": config.per_device_train_batch_size,
         "gradient_accumulation_steps": config.gradient_accumulation_steps,
-        "lr_scheduler_type": config.lr_scheduler_type,
-        "warmup_steps": _warmup(attempt, steps),
-        "optim": config.optim,
-        "weight_decay": config.weight_decay,
+        **scheduler_arguments(config, steps),
+        **optimizer_arguments(config),
         "max_grad_norm": config.max_grad_norm,
         "seed": config.seed,
         "bf16": bf16,
         "fp16": config.fp16 and not bf16,
+        "torch_compile": config.torch_compile,
         "activation_checkpointing": uses_checkpointing(config, device),
         "logging_steps": config.logging_steps,
         # A NaN must reach our guard instead of being replaced by the average of the losses before it.
         "logging_nan_inf_filter": False,
         "eval_strategy": "steps" if evaluates else "no",
+        "metric_for_best_model": "eval_loss",  # what reduce_lr_on_plateau and greedy follow
+        "greater_is_better": False,
         "eval_steps": config.eval_steps or max(1, math.ceil(steps / 10)),
         # The loss before the first step is what the end is compared with.
         "eval_on_start": evaluates and not resuming,
@@ -55,8 +58,3 @@ def trainer_arguments(attempt: Attempt, device: Device, *, examples: int, evalua
         "dataloader_pin_memory": device.kind == "cuda",
         "use_cpu": device.kind == "cpu",
     } | distributed.trainer_arguments(config, device=device.kind)
-
-
-def _warmup(attempt: Attempt, steps: int) -> int:
-    config = attempt.config
-    return config.warmup_steps if config.warmup_steps is not None else math.ceil(config.warmup_ratio * steps)

@@ -123,10 +123,11 @@ def adopt(checkpoint: Checkpoint, root: Path) -> Checkpoint:
     return Checkpoint(final, checkpoint.step, checkpoint.bytes)
 
 
-def keep_newest(root: Path, limit: int) -> None:
-    """Delete all but the newest `limit` checkpoints."""
+def keep_newest(root: Path, limit: int, spared: int | None = None) -> None:
+    """Delete all but the newest `limit` checkpoints and the one of the `spared` step."""
     for path in _ordered(root)[:-limit]:
-        discard(path)
+        if path.name != f"{PREFIX}{spared}":
+            discard(path)
 
 
 def discard(path: Path) -> None:

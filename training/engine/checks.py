@@ -8,7 +8,9 @@ import typing
 from collections.abc import Iterator
 from typing import Any
 
-from .options import METHOD_DEFAULTS, METHODS, Config
+from .options import MEASURING_SCHEDULERS, METHOD_DEFAULTS, METHODS, MUTATING_INITS, Config
+
+LONGEST_ITEM = 2000  # characters of one entry of a list
 
 
 class SpecError(ValueError):
@@ -63,12 +65,39 @@ def check_config(method: str, values: dict[str, Any]) -> dict[str, Any]:
             _take(checked, known[name], value, method)
         except ValueError as error:
             errors[name] = [str(error)]
-    if checked["bf16"] and checked["fp16"]:
-        errors["fp16"] = ["Choose bf16 or fp16, not both."]
+    for name, text in _contradictions(Config(**checked)):
+        errors.setdefault(name, [text])
     errors |= _check_devices(checked, adapter_of(method, checked))
     if errors:
         raise SpecError(errors)
     return checked
+
+
+def _contradictions(config: Config) -> Iterator[tuple[str, str]]:
+    """Options that are each possible but not together, as (the one to change, why)."""
+    if config.bf16 and config.fp16:
+        yield "fp16", "Choose bf16 or fp16, not both."
+    if config.use_dora and config.init_lora_weights in MUTATING_INITS:
+        yield (
+            "init_lora_weights",
+            f"{config.init_lora_weights} can't be combined with use_dora. Choose default, or turn use_dora off.",
+        )
+    if config.init_lora_weights == "orthogonal" and config.lora_r % 2:
+        yield "lora_r", "Must be even when init_lora_weights is orthogonal."
+    if config.lr_scheduler_type == "warmup_stable_decay" and config.warmup_ratio + config.lr_decay_ratio > 1:
+        yield "lr_decay_ratio", "Warm-up and decay together take more than the whole run. Lower one of them."
+    if config.group_by_length and config.packing:
+        yield "group_by_length", "Packed sequences are all of one length. Turn packing off, or this."
+
+
+def needing_evaluation(config: Config) -> list[str]:
+    """Options in use that follow eval_loss and so need rows to evaluate on."""
+    wanted = {
+        "keep_best": config.keep_best,
+        "early_stopping_patience": config.early_stopping_patience is not None,
+        "lr_scheduler_type": config.lr_scheduler_type in MEASURING_SCHEDULERS,
+    }
+    return [name for name, used in wanted.items() if used]
 
 
 def _take(checked: dict[str, Any], item: dataclasses.Field, value: Any, method: str) -> None:
@@ -103,9 +132,18 @@ def _check(item: dataclasses.Field, value: Any) -> Any:
         raise ValueError(f"Choose one of: {', '.join(rules['choices'])}.")
     if kind in (int, float):
         _check_bounds(rules, value)
-    if kind is list and not value:
-        raise ValueError("Name at least one.")
+    if kind is list:
+        _check_items(rules, value)
     return value
+
+
+def _check_items(rules: typing.Mapping[str, Any], items: list[str]) -> None:
+    if len(items) < rules["min"]:
+        raise ValueError("Name at least one.")
+    if len(items) > rules["max"]:
+        raise ValueError(f"At most {rules['max']}.")
+    if any(len(item) > LONGEST_ITEM for item in items):
+        raise ValueError(f"Each must be at most {LONGEST_ITEM} characters.")
 
 
 def _coerce(kind: type, value: Any) -> Any:

@@ -19,9 +19,33 @@ METHOD_KINDS: dict[str, tuple[str, ...]] = {"lora": ("sft", "text"), "qlora": ("
 # Which of them an option means something to, where not to all (`methods=` below).
 SUPERVISED = ("lora", "qlora", "sft")
 WITH_ADAPTER = ("lora", "qlora")
-SCHEDULERS = ("linear", "cosine", "cosine_with_restarts", "polynomial", "constant", "constant_with_warmup", "inverse_sqrt")
 DISTRIBUTIONS = ("none", "ddp", "fsdp", "deepspeed")
-OPTIMIZERS = ("adamw_torch", "adamw_torch_fused", "adafactor", "sgd", "adagrad", "rmsprop")
+SCHEDULERS = (
+    "linear", "cosine", "cosine_with_restarts", "polynomial", "constant", "constant_with_warmup", "inverse_sqrt",
+    "reduce_lr_on_plateau", "cosine_with_min_lr", "cosine_warmup_with_min_lr", "warmup_stable_decay", "greedy",
+)  # fmt: skip
+# Schedules that follow the evaluations' loss instead of the step.
+MEASURING_SCHEDULERS = ("reduce_lr_on_plateau", "greedy")
+# Of transformers' list, what needs nothing, what needs bitsandbytes and CUDA, and what needs a package of its own (its import name).
+# Left out: LOMO (updates inside backward, so nothing can be accumulated or clipped), schedule-free ones (their weights depend
+# on a mode that checkpoints don't keep), layer-wise ones (no accumulation), and those for TPUs and NPUs.
+TORCH_OPTIMIZERS = ("adamw_torch", "adamw_torch_fused", "adafactor", "sgd", "adagrad", "rmsprop")
+CUDA_OPTIMIZERS = (
+    "adamw_8bit", "adamw_bnb_8bit", "paged_adamw_8bit", "paged_adamw_32bit", "lion_32bit", "lion_8bit", "paged_lion_32bit",
+    "paged_lion_8bit", "rmsprop_bnb", "rmsprop_bnb_8bit", "rmsprop_bnb_32bit", "ademamix", "ademamix_8bit",
+    "paged_ademamix_32bit", "paged_ademamix_8bit",
+)  # fmt: skip
+PACKAGE_OPTIMIZERS = {
+    "stable_adamw": "optimi", "grokadamw": "grokadamw", "adamw_torch_8bit": "torchao", "adamw_torch_4bit": "torchao",
+    "apollo_adamw": "apollo_torch", "galore_adamw": "galore_torch", "galore_adafactor": "galore_torch",
+}  # fmt: skip
+OPTIMIZERS = (*TORCH_OPTIMIZERS, *CUDA_OPTIMIZERS, *PACKAGE_OPTIMIZERS)
+# How an adapter begins. Left out: EVA, CorDA, LoRA-GA (need rows of data before the run), LoftQ (quantises the base anew).
+LORA_INITS = ("default", "gaussian", "orthogonal", "olora", "pissa", "pissa_niter_16")
+# Those that move a part of the base's weights into the adapter; the result is saved as a plain adapter for the untouched base.
+MUTATING_INITS = ("olora", "pissa", "pissa_niter_16")
+CHAT_TEMPLATES = ("model", "chatml", "llama3", "mistral", "gemma", "zephyr", "plain")
+KERNELS = ("auto", "none", "liger", "unsloth")
 
 
 def option(
@@ -35,14 +59,16 @@ def option(
     advanced: bool = True,
     above: float | None = None,
     methods: tuple[str, ...] = (),
+    lines: bool = False,
 ) -> Any:
-    """A Config field with what every surface needs to show and check it. `min`/`max` are inclusive, `above` is exclusive.
+    """A Config field with what every surface needs to show and check it. `min`/`max` are inclusive, `above` is exclusive; of a
+    list they count the items. `lines`: a list's items are sentences, one a line, not words.
 
     `methods` are those the option means something to; empty means all. To the others it is not shown, and refused.
     """
     metadata = {
         "help": help, "group": group, "min": min, "max": max, "choices": choices, "advanced": advanced, "above": above,
-        "methods": methods,
+        "methods": methods, "lines": lines,
     }  # fmt: skip
     if isinstance(default, (list, dict)):
         return field(default_factory=lambda: type(default)(default), metadata=metadata)
@@ -70,15 +96,40 @@ class Config:
     # Long enough for most chat rows and short enough for small machines.
     max_length: int = option(1024, "Longest sequence in tokens; what is longer is cut at the end.",
         group="data", min=8, max=1_048_576, advanced=False)  # fmt: skip
-    lr_scheduler_type: str = option("cosine", "How the learning rate falls over the run.", group="schedule", choices=SCHEDULERS)
+    lr_scheduler_type: str = option("cosine", "How the learning rate falls over the run. reduce_lr_on_plateau and greedy follow "
+        "the evaluations' loss.", group="schedule", choices=SCHEDULERS)  # fmt: skip
+    # A tenth, as in most recipes with a floor; the other schedules end at zero, as they do in transformers.
+    min_lr_ratio: float | None = option(None, "Share of the learning rate that is left at the end (cosine_with_min_lr, "
+        "cosine_warmup_with_min_lr, warmup_stable_decay, polynomial) or never undercut (reduce_lr_on_plateau, greedy). Left open: "
+        "0.1 for the two cosine schedules, else 0.", group="schedule", min=0, max=0.99)  # fmt: skip
+    # With one cycle there would be no restart.
+    lr_num_cycles: int = option(2, "Times cosine_with_restarts falls from the top.", group="schedule", min=1, max=1000)
+    # 1 is transformers' own, a straight line.
+    lr_power: float = option(1.0, "Exponent of the polynomial schedule.", group="schedule", above=0, max=10)
+    # MiniCPM's warmup-stable-decay spends about a tenth; short runs need a little more.
+    lr_decay_ratio: float = option(0.2, "Share of the steps over which warmup_stable_decay falls at the end.",
+        group="schedule", min=0, max=1)  # fmt: skip
+    # About ten evaluations in a run: waiting for more than one of them would hardly ever act.
+    lr_plateau_patience: int = option(1, "Evaluations without progress before reduce_lr_on_plateau lowers the rate; greedy also "
+        "raises it after as many with.", group="schedule", min=0, max=1000)  # fmt: skip
+    lr_plateau_factor: float = option(0.5, "What reduce_lr_on_plateau and greedy multiply the rate with.",
+        group="schedule", above=0, max=0.999)  # fmt: skip
     # A short ramp keeps the first updates of Adam, whose variance estimate is still empty, small.
     warmup_ratio: float = option(0.03, "Share of the steps over which the learning rate rises from zero.",
         group="schedule", min=0, max=1)  # fmt: skip
     warmup_steps: int | None = option(None, "Steps of warm-up; overrides warmup_ratio.", group="schedule", min=0, max=1_000_000)
-    optim: str = option("adamw_torch", "The optimizer.", group="schedule", choices=OPTIMIZERS)
+    optim: str = option("adamw_torch", "The optimizer. Names with 8bit, paged, bnb, lion or ademamix need an NVIDIA GPU; the last "
+        "seven need a package of their own.", group="schedule", choices=OPTIMIZERS)  # fmt: skip
+    # Adam's own constants (Kingma and Ba, 2015); 0.95 for beta2 is usual where batches are large.
+    adam_beta1: float = option(0.9, "How long Adam and its kin (Lion, AdEMAMix) remember the gradient.",
+        group="schedule", min=0, max=0.9999)  # fmt: skip
+    adam_beta2: float = option(0.999, "How long they remember its square.", group="schedule", min=0, max=0.99999)
+    adam_epsilon: float = option(1e-8, "Keeps Adam's division finite.", group="schedule", above=0, max=0.1)
     weight_decay: float = option(0.0, "Pulls weights towards zero; 0 is usual for adapters.", group="schedule", min=0, max=10)
     max_grad_norm: float = option(1.0, "Gradients longer than this are shortened to it; 0 turns clipping off.",
         group="schedule", min=0, max=1000)  # fmt: skip
+    label_smoothing_factor: float = option(0.0, "Share of the target spread over the whole vocabulary: less certain answers, and "
+        "more memory and time. Evaluations stay without it.", group="schedule", methods=SUPERVISED, min=0, max=0.99)  # fmt: skip
     seed: int = option(42, "Same seed, data and machine: same result.", group="schedule", min=0, max=2**32 - 1)
 
     # --- Adapter ---------------------------------------------------------------------------------
@@ -90,10 +141,11 @@ class Config:
     lora_dropout: float = option(0.0, "Share of adapter inputs dropped while training.", group="adapter", methods=WITH_ADAPTER,
         min=0, max=0.95)  # fmt: skip
     # All linear layers, as QLoRA found necessary to match full fine-tuning.
-    lora_target_modules: list[str] = option(
-        ["all-linear"], "Layers that get an adapter: all-linear, or names such as q_proj.",
-        group="adapter", methods=WITH_ADAPTER,
-    )  # fmt: skip
+    lora_target_modules: list[str] = option(["all-linear"], "Layers that get an adapter: all-linear, or names such as q_proj.",
+        group="adapter", methods=WITH_ADAPTER, min=1, max=100)  # fmt: skip
+    init_lora_weights: str = option("default", "How the adapter begins. pissa and olora start from the base's own largest "
+        "directions and learn faster; pissa_niter_16 finds them quicker.", group="adapter", methods=WITH_ADAPTER,
+        choices=LORA_INITS)  # fmt: skip
     use_rslora: bool = option(
         False, "Scale by lora_alpha / √lora_r, steadier at high ranks.", group="adapter", methods=WITH_ADAPTER
     )
@@ -107,12 +159,24 @@ class Config:
         methods=SUPERVISED)  # fmt: skip
     assistant_only_loss: bool = option(True, "Learn the answers only, not the questions.", group="data",
         methods=SUPERVISED)  # fmt: skip
+    mask_history: bool = option(False, "Learn only the last answer of each conversation.", group="data", methods=SUPERVISED)
+    chat_template: str = option("model", "How messages become text: the model's own way, or one of these for a model without one. "
+        "It is saved with the result.", group="data", choices=CHAT_TEMPLATES)  # fmt: skip
+    group_by_length: bool = option(False, "Put rows of like length into one batch: less padding, another order. Without effect on "
+        "speed where batches have no padding anyway.", group="data", methods=SUPERVISED)  # fmt: skip
+    # The paper's values are 5, 10 and 15; more suits longer answers.
+    neftune_noise_alpha: float | None = option(None, "Noise added to the embeddings while training (NEFTune); often makes chat "
+        "answers better. 5 is a good start; left open: none.", group="data", methods=SUPERVISED, above=0, max=100)  # fmt: skip
 
     # --- Precision and memory --------------------------------------------------------------------
     bf16: bool | None = option(None, "Compute in bfloat16; left open, it is used where the device supports it.", group="memory")
     fp16: bool = option(False, "Compute in float16 with loss scaling, for GPUs without bfloat16.", group="memory")
     gradient_checkpointing: bool | None = option(None, "Recompute activations instead of keeping them: less memory, slower. "
         "Left open, it is used on GPUs.", group="memory")  # fmt: skip
+    kernels: str = option("auto", "Faster kernels where they are installed and suit the run: liger-kernel, unsloth. The log says "
+        "what was taken.", group="memory", choices=KERNELS)  # fmt: skip
+    torch_compile: bool = option(False, "Compile the model: minutes at the start, faster steps on long runs. Needs a C++ compiler.",
+        group="memory")  # fmt: skip
 
     retry_on_out_of_memory: bool = option(True, "When memory runs out, go on from the last checkpoint with half the batch size "
         "and twice the accumulation: the same rows in every step. Four times at most.", group="memory")  # fmt: skip
@@ -131,7 +195,17 @@ class Config:
     save_steps: int | None = option(
         None, "Steps between checkpoints; left open, about five in a run.", group="watching", min=1, max=10_000_000
     )
-    save_total_limit: int = option(2, "Checkpoints kept; older ones are deleted.", group="watching", min=1, max=1000)
+    save_total_limit: int = option(2, "Checkpoints kept; older ones are deleted, never the best one under keep_best.",
+        group="watching", min=1, max=1000)  # fmt: skip
+    keep_best: bool = option(False, "The result is the checkpoint with the lowest eval_loss instead of the last one. Each new best "
+        "is saved.", group="watching")  # fmt: skip
+    early_stopping_patience: int | None = option(None, "Stop after this many evaluations in a row without a better eval_loss; left "
+        "open: never.", group="watching", min=1, max=1000)  # fmt: skip
+    early_stopping_threshold: float = option(0.0, "How much lower eval_loss must be to count as better for stopping early.",
+        group="watching", min=0, max=100)  # fmt: skip
+    sample_prompts: list[str] = option([], "Prompts answered at every evaluation and at the end, so that one sees the model learn.",
+        group="watching", min=0, max=8, lines=True)  # fmt: skip
+    sample_max_new_tokens: int = option(64, "Longest such answer in tokens.", group="watching", min=1, max=512)
 
 
 # Where a method wants another default than Config's. Full training moves every weight, so it steps ten times shorter.

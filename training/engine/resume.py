@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from . import checkpoints
 from .attempt import Attempt
 from .checkpoints import Checkpoint
@@ -30,7 +32,16 @@ def _find(attempt: Attempt) -> Checkpoint | None:
             if checkpoint.ranks != attempt.world.size:
                 words = f"{checkpoint.ranks} process(es) wrote the checkpoint and {attempt.world.size} continue"
                 attempt.log(f"{words}: the result is as good, but no longer the same to the last bit.", "warning")
+            _adopt_best(checkpoint, root, own)
             return checkpoints.adopt(checkpoint, own)
     if attempt.spec.resume_from:
         attempt.log("No whole checkpoint was found: starting from the beginning.", "warning")
     return None
+
+
+def _adopt_best(checkpoint: Checkpoint, root: Path, own: Path) -> None:
+    """The best checkpoint so far may become the result, so it comes along; a damaged one is noticed at the end (best.py)."""
+    step = checkpoint.progress().get("best", {}).get("step")
+    best = checkpoints.open_checkpoint(root / f"{checkpoints.PREFIX}{step}") if step else None
+    if best and best.step != checkpoint.step:
+        checkpoints.adopt(best, own)

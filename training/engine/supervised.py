@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import Any
 
 from . import distributed, fastpath
 from .arguments import trainer_arguments
 from .attempt import Attempt
+from .best import StoppedEarly, best_checkpoint
 from .checkpoints import Checkpoint
+from .checks import needing_evaluation
 from .data import Prepared, count_rows, held_out
 from .datacache import prepare_once
 from .evaluation import TokenMeans
-from .failures import bad_data
+from .failures import bad_data, bad_spec
 from .measure import packages
 from .model import Device, context_length
 from .output import write_output
@@ -110,14 +113,21 @@ def sft_trainer(
     class Trainer(Durable, SFTTrainer):
         pass
 
-    arguments = trainer_arguments(
-        attempt, device, examples=len(examples.train), evaluates=examples.evaluation is not None, resuming=resumed is not None
-    )
+    evaluates = examples.evaluation is not None
+    if not evaluates and (needing := needing_evaluation(attempt.config)):
+        raise bad_spec(needing[0], "needs rows to evaluate on; raise eval_fraction or choose an evaluation split.")
+    arguments = trainer_arguments(attempt, device, examples=len(examples.train), evaluates=evaluates, resuming=resumed is not None)
     layout: dict[str, Any] = {"packing": True, "eval_packing": False} if attempt.config.packing else {}
     layout["padding_free"] = fastpath.choose(attempt, device, model)
     trainer = Trainer(
         model=model,
-        args=SFTConfig(**arguments, **layout, max_length=None, dataset_kwargs={"skip_prepare_dataset": True}),
+        args=SFTConfig(
+            **arguments,
+            **layout,
+            max_length=None,
+            dataset_kwargs={"skip_prepare_dataset": True},
+            label_smoothing_factor=attempt.config.label_smoothing_factor,
+        ),
         train_dataset=examples.train,
         eval_dataset=examples.evaluation
         and distributed.evened(attempt, examples.evaluation, arguments["per_device_eval_batch_size"]),
@@ -151,21 +161,27 @@ def started(attempt: Attempt, device: Device, trainer: Any, examples: Examples, 
 def fit(attempt: Attempt, trainer: Any, tokenizer: Any, resumed: Checkpoint | None) -> dict[str, float]:
     """Train to the end, evaluate once more, write output/. Cancelled when stopped; its checkpoint is on disk by then."""
     attempt.stop.check()
-    trainer.train(resume_from_checkpoint=str(resumed.path) if resumed else None)
+    with contextlib.suppress(StoppedEarly):
+        trainer.train(resume_from_checkpoint=str(resumed.path) if resumed else None)
     if trainer.cancelled:
         raise Cancelled(trainer.state.global_step)
-    if trainer.eval_dataset is not None and trainer.last_evaluated_step != trainer.state.global_step:
-        trainer.evaluate()
+    last = trainer.state.global_step
+    if trainer.eval_dataset is not None and trainer.last_evaluated_step != last and not trainer.best.stopped:
+        trainer._evaluate(None, None)
         if trainer.cancelled:
-            raise Cancelled(trainer.state.global_step)
+            raise Cancelled(last)
+    trainer.say_samples()
     trainer.tell_memory()
     attempt.phase("saving")
-    values = trainer.last_values | trainer.last_evaluation
+    values, step = trainer.last_values | trainer.last_evaluation, last
+    chosen = best_checkpoint(attempt, trainer.best, last)
+    if chosen is not None:
+        trainer.state.best_model_checkpoint = str(chosen)
+        trainer._load_best_model()
+        values, step = values | trainer.best.values, trainer.best.step
     weights = trainer.whole_weights()
     if not attempt.world.is_main:
         return values
-    digest = write_output(attempt, trainer.model, tokenizer, values, trainer.state.global_step, weights)
-    attempt.events.emit(
-        "finished", outcome="succeeded", step=trainer.state.global_step, output="output", sha256=digest, values=values
-    )
+    digest = write_output(attempt, trainer.model, tokenizer, values, step, weights)
+    attempt.events.emit("finished", outcome="succeeded", step=last, output="output", sha256=digest, values=values)
     return values

@@ -17,11 +17,16 @@ from typing import Any
 
 from . import checkpoints
 from .attempt import Attempt
+from .best import Best, StoppedEarly
 from .checkpoints import Checkpoint
 from .evaluation import Means
 from .failures import nan_loss
+from .fastpath import unwrapped
 from .measure import peak_memory
+from .options import MEASURING_SCHEDULERS
+from .order import LengthOrder, row_lengths
 from .rundir import write_atomic
+from .samples import Samples
 from .stopping import Cancelled
 
 MEMORY_EVERY = 5.0  # seconds between two memory events: a chart needs no more
@@ -39,19 +44,24 @@ class Durable:
     control: Any
     state: Any
     model: Any
+    accelerator: Any
     eval_dataset: Any
     add_callback: Any
     _metrics: Any
     _tr_loss: Any
-    accelerator: Any
     model_wrapped: Any
     is_fsdp_enabled: bool
     is_deepspeed_enabled: bool
+    lr_scheduler: Any
+    label_smoother: Any
+    train_dataset: Any
+    processing_class: Any
     _staging: Path | None = None
 
     def attach(self, attempt: Attempt, device: str, resumed: Checkpoint | None, means: Means, on_begin: Any) -> None:
         """Bind the trainer to its attempt. `on_begin(total_steps)` is called once the schedule is known; `means` adds up evaluations."""
         from .callbacks import Follow
+        from .neftune import Noise
 
         self.attempt, self.device_kind, self.resumed, self.on_begin = attempt, device, resumed, on_begin
         self.cancelled = False
@@ -60,6 +70,9 @@ class Durable:
         self.last_evaluated_step: int | None = None
         self.last_values: dict[str, float] = {}
         self.last_checkpoint = resumed.step if resumed else None
+        self.best = Best()
+        self.noise = Noise(unwrapped(self.model), alpha) if (alpha := attempt.config.neftune_noise_alpha) else None
+        self.samples = Samples(attempt, self.processing_class)
         self._rows = 0
         self._since = (0.0, 0, 0)  # clock, tokens and rows at the last point of the curve
         self._memory_said = 0.0
@@ -81,7 +94,9 @@ class Durable:
         self._since = (clock, self._total_train_tokens, self._rows)
         if self.owes_evaluation and self.eval_dataset is not None:
             self.owes_evaluation = False
-            self.evaluate()
+            self._evaluate(None, None)
+        if self.best.stopped:  # and was killed before it had written its result, or stopped while it owed this evaluation
+            raise StoppedEarly
 
     def after_step(self) -> None:
         """Between two steps: honour a stop request, now and then tell the memory."""
@@ -131,6 +146,8 @@ class Durable:
 
     def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Any:
         self._rows += _rows(inputs)
+        if self.noise:
+            self.noise.see(inputs)
         return super().training_step(model, inputs, num_items_in_batch)  # type: ignore[misc]
 
     # --- Guards ---------------------------------------------------------------------------------
@@ -156,7 +173,7 @@ class Durable:
         """Evaluate without touching the training: neither its random numbers nor its clock."""
         self.means.start()
         started = time.monotonic()
-        with self.attempt.during("evaluating"), frozen_random():
+        with self.attempt.during("evaluating"), frozen_random(), self._without_smoothing():
             try:
                 metrics = super().evaluate(*args, **kwargs)  # type: ignore[misc]
             except EvaluationStopped:
@@ -165,7 +182,53 @@ class Durable:
         values["eval_seconds"] = time.monotonic() - started
         self.last_evaluation, self.last_evaluated_step = values, self.state.global_step
         self._metric("eval", values, self.attempt.clock.seconds)
+        self.say_samples()
         return {**metrics, **values}
+
+    def say_samples(self) -> None:
+        """The answers to sample_prompts as the model stands, once a step."""
+        with self.attempt.during("evaluating"), frozen_random():
+            self.samples.say(self.model, self.accelerator, self.state.global_step)
+
+    @contextlib.contextmanager
+    def _without_smoothing(self) -> Iterator[None]:
+        """eval_loss and perplexity are those of the true targets, whatever the training's are."""
+        smoother, self.label_smoother = self.label_smoother, None
+        try:
+            yield
+        finally:
+            self.label_smoother = smoother
+
+    def _evaluate(self, trial: Any, ignore_keys_for_eval: Any, skip_scheduler: bool = False) -> dict[str, float]:
+        """transformers' call during training; what follows from the result is done here, since an evaluation may have been left."""
+        metrics = super()._evaluate(trial, ignore_keys_for_eval, skip_scheduler=True)  # type: ignore[misc]
+        if metrics and not skip_scheduler:
+            self._follow_evaluation(self.last_evaluation)
+        return metrics
+
+    def _follow_evaluation(self, values: dict[str, float]) -> None:
+        """What goes by eval_loss: the schedule, the best checkpoint, an early end."""
+        config, step = self.attempt.config, self.state.global_step
+        if config.lr_scheduler_type in MEASURING_SCHEDULERS:
+            self.lr_scheduler.step(values["eval_loss"])
+        if self.best.see(step, values, config.early_stopping_threshold) and config.keep_best:
+            self.control.should_save = self.last_checkpoint != step
+        if config.early_stopping_patience and self.best.waited >= config.early_stopping_patience and step < self.state.max_steps:
+            self.best.stopped = self.control.should_training_stop = self.control.should_save = True
+            self.attempt.log(
+                f"Stopped early after step {step}: {self.best.waited} evaluations without a better eval_loss than "
+                f"{self.best.values.get('eval_loss', math.nan):.4f} at step {self.best.step}."
+            )
+
+    def _determine_best_metric(self, metrics: Any, trial: Any) -> bool:
+        """transformers' own bookkeeping of the best, which ours replaces."""
+        return False
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+        config = self.attempt.config
+        if not config.group_by_length:
+            return super()._get_train_sampler(train_dataset)  # type: ignore[misc]
+        return LengthOrder(row_lengths(self.train_dataset), config.per_device_train_batch_size, config.seed)
 
     def _abandon_evaluation(self) -> dict[str, float]:
         self._metrics["eval"].clear()
@@ -210,7 +273,7 @@ class Durable:
         root = self.attempt.dir.checkpoints
         kept = checkpoints.commit(written, root, step)
         staging.rmdir()
-        checkpoints.keep_newest(root, self.attempt.config.save_total_limit)
+        checkpoints.keep_newest(root, self.attempt.config.save_total_limit, self._spared())
         path = kept.path.relative_to(self.attempt.dir.path).as_posix()
         values = self.last_values | (self.last_evaluation if self.last_evaluated_step == step else {})
         self.attempt.events.emit("checkpoint", step=step, path=path, bytes=kept.bytes, values=values)
@@ -219,6 +282,10 @@ class Durable:
         """The model's weights from all ranks, when they are split over them; all ranks must ask. None when each has all."""
         split = self.is_fsdp_enabled or self.is_deepspeed_enabled
         return self.accelerator.get_state_dict(self.model_wrapped) if split else None
+
+    def _spared(self) -> int | None:
+        """The step of the checkpoint that may become the result."""
+        return self.best.step if self.attempt.config.keep_best else None
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
         """The platform writes the model's card; a checkpoint needs none."""
@@ -233,6 +300,7 @@ class Durable:
             "last_logged_step": self._globalstep_last_logged,
             "averages": {key: list(values) for key, values in self._metrics["train"].items()},
             "owes_evaluation": self.owes_evaluation,
+            "best": self.best.state(),
         }
 
     def _restore(self, progress: dict[str, Any]) -> None:
@@ -243,6 +311,7 @@ class Durable:
         self._globalstep_last_logged = progress["last_logged_step"]
         self._metrics["train"].update(progress["averages"])
         self.owes_evaluation = progress["owes_evaluation"]
+        self.best = Best(**progress.get("best", {}))
 
 
 def local(parameter: Any) -> Any:

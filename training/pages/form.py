@@ -58,7 +58,7 @@ def _sample_values(request: HttpRequest, initial: Mapping[str, Any]) -> dict[str
     samples = LanguageModel.objects.for_user(request.user).filter(source=LanguageModel.Source.SAMPLE, kind=LanguageModel.Kind.BASE)
     if initial.get("method") != "lora" or "from" in initial or not chosen.isdecimal() or not samples.filter(pk=chosen).exists():
         return {}
-    return {name: form_text(value) for name, value in SAMPLE_CONFIG.items()}
+    return {name: form_text(value, name) for name, value in SAMPLE_CONFIG.items()}
 
 
 def _copied(request: HttpRequest) -> dict[str, Any]:
@@ -67,7 +67,7 @@ def _copied(request: HttpRequest) -> dict[str, Any]:
     if not text.isdecimal():
         return {}
     source = own_job(request, int(text))
-    config = {name: form_text(value) for name, value in source.config.items()}
+    config = {name: form_text(value, name) for name, value in source.config.items()}
     return {"name": source.name, "method": source.method, "model_id": source.model_id, "dataset_id": source.dataset_id, **config}
 
 
@@ -104,7 +104,7 @@ def estimate(request: HttpRequest) -> HttpResponse:
 
 def _applicable(advice: Advice) -> dict[str, str]:
     """The advice with the form values that follow it, for one click."""
-    values = {name: form_text(value) for name, value in advice.config.items()}
+    values = {name: form_text(value, name) for name, value in advice.config.items()}
     return {"text": advice.text, "values": json.dumps(values | ({"method": advice.method} if advice.method else {}))}
 
 
