@@ -6,13 +6,16 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import psutil
 import pytest
 
 from tests.engine.conftest import ended, events, losses, metrics, newest_step, wait_for
 from training.engine import checkpoints
-from training.engine.launch import start
+from training.engine.launch import PACKAGE_ROOT, start
 from training.engine.process import is_alive, terminate
 
 pytestmark = [pytest.mark.engine, pytest.mark.filterwarnings("default")]
@@ -122,3 +125,20 @@ def test_another_number_of_processes_goes_on_and_says_so(make_run, server) -> No
     finished(second, server)
     assert sorted(losses(second)) == [5, 6]
     assert any("2 process(es) wrote" in event["text"] for event in events(second, "log"))
+
+
+def test_fsdp_splits_the_model_and_leaves_a_whole_one(make_run, server, plain_model) -> None:
+    from safetensors.torch import load_file
+
+    options = OPTIONS | {"num_gpus": 2, "bf16": False, "max_steps": 5, "eval_steps": 5}
+    whole = finished(make_run("sft", model=plain_model, **options), server)
+    split = make_run("sft", model=plain_model, distributed="fsdp", **options)
+    engine = [sys.executable, str(Path(__file__).with_name("fsdp_on_cpu.py")), str(split.path)]
+    environment = {**os.environ, **TWO, "PYTHONPATH": str(PACKAGE_ROOT)}
+    done = subprocess.run(engine, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (split.checkpoints / "checkpoint-5" / "pytorch_model_fsdp.bin").exists()
+    assert losses(split) == pytest.approx(losses(whole), rel=1e-4)
+    one, two = (load_file(run.output / "model.safetensors") for run in (whole, split))
+    assert set(one) == set(two)
+    assert all((one[name] - two[name]).abs().max() < 1e-3 for name in one)

@@ -38,6 +38,19 @@ def fsdp_config() -> dict[str, Any]:
     }  # fmt: skip
 
 
+def keep_precision(settings: Any) -> Any:
+    """The same TrainingArguments; under FSDP with bf16 only the layers compute in it. accelerate would also round the losses
+    that come out of the model, and sum gradients in bf16."""
+    if settings.fsdp_plugin_args and settings.bf16:
+        import torch
+        from torch.distributed.fsdp import MixedPrecisionPolicy
+
+        settings.fsdp_plugin_args["mixed_precision_policy"] = MixedPrecisionPolicy(
+            param_dtype=torch.bfloat16, reduce_dtype=torch.float32, output_dtype=torch.float32
+        )
+    return settings
+
+
 def deepspeed_config(config: Config) -> dict[str, Any]:
     """ZeRO stage 3, for models that don't fit one GPU; "auto" takes the trainer's own values, so nothing is said twice."""
     return {

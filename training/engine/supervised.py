@@ -121,12 +121,14 @@ def sft_trainer(
     layout["padding_free"] = fastpath.choose(attempt, device, model)
     trainer = Trainer(
         model=model,
-        args=SFTConfig(
-            **arguments,
-            **layout,
-            max_length=None,
-            dataset_kwargs={"skip_prepare_dataset": True},
-            label_smoothing_factor=attempt.config.label_smoothing_factor,
+        args=distributed.keep_precision(
+            SFTConfig(
+                **arguments,
+                **layout,
+                max_length=None,
+                dataset_kwargs={"skip_prepare_dataset": True},
+                label_smoothing_factor=attempt.config.label_smoothing_factor,
+            )
         ),
         train_dataset=examples.train,
         eval_dataset=examples.evaluation

@@ -280,8 +280,11 @@ class Durable:
 
     def whole_weights(self) -> dict[str, Any] | None:
         """The model's weights from all ranks, when they are split over them; all ranks must ask. None when each has all."""
-        split = self.is_fsdp_enabled or self.is_deepspeed_enabled
-        return self.accelerator.get_state_dict(self.model_wrapped) if split else None
+        if not (self.is_fsdp_enabled or self.is_deepspeed_enabled):
+            return None
+        weights = self.accelerator.get_state_dict(self.model_wrapped)
+        tied = getattr(self.model, "all_tied_weights_keys", {})  # gathered, a weight with two names is there twice
+        return {name: tensor for name, tensor in weights.items() if name not in tied}
 
     def _spared(self) -> int | None:
         """The step of the checkpoint that may become the result."""
