@@ -10,6 +10,8 @@ from training.event_log import storable
 from training.services.read_log import read_tail
 
 LOG_LINES = 40
+# The last words of Rust's and C++'s allocators.
+ABORTS = ("memory allocation of", "std::bad_alloc")
 FALLBACK_HINT = "Look at the log's last lines, then resume from the last checkpoint or clone the job and change it."
 
 
@@ -35,6 +37,19 @@ def lost(run: RunDir, cause: dict[str, int], attempts: int) -> dict[str, Any]:
         message = f"The training program crashed {times} ({_signal_name(cause['signal'])})."
         return describe(run, code="crashed", message=message)
     return describe(run, code="lost", message=f"The training program disappeared {times} without a word.")
+
+
+def died_of_memory(run: RunDir, cause: dict[str, int]) -> bool:
+    """Whether a vanished engine ran out of memory: the kernel said so, or a library that can't go on without it gave up."""
+    aborted = cause.get("signal") == signal.SIGABRT
+    return bool(cause.get("out_of_memory")) or (aborted and any(words in read_tail(run.log_file, LOG_LINES) for words in ABORTS))
+
+
+def killed_for_memory(run: RunDir) -> dict[str, Any]:
+    """For an engine that the kernel killed because the machine's memory (or the container's share) was used up."""
+    message = "The machine ran out of memory, and the training program was killed."
+    hint = "Lower per_device_train_batch_size or max_length, or choose a smaller model; then resume."
+    return describe(run, code="out_of_memory", message=message, hint=hint)
 
 
 def unexplained_exit(run: RunDir, code: int) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from datasets_app.models import Dataset
 from finetune.core import storage
 from finetune.core.querysets import Lifecycle, OwnedQuerySet, StatusField
 from models_app.models import LanguageModel
+from training import micro_batch
 
 
 class JobQuerySet(OwnedQuerySet):
@@ -98,6 +99,9 @@ class TrainingJob(Lifecycle):
     events_offset = models.PositiveBigIntegerField(default=0, help_text="Bytes of this attempt's events.jsonl that are rows.")
     last_seq = models.PositiveBigIntegerField(default=0)
     restarts = models.PositiveIntegerField(default=0, help_text="Attempts started by the platform after the engine was lost.")
+    memory_retries = models.PositiveIntegerField(
+        default=0, help_text="How often the batch size was lowered after memory ran out: see training.micro_batch."
+    )
 
     created_at = models.DateTimeField(auto_now_add=True)
     queued_at = models.DateTimeField(null=True, blank=True)
@@ -118,6 +122,11 @@ class TrainingJob(Lifecycle):
     def run_dir(self) -> Path:
         """The current attempt's run directory."""
         return storage.attempt_dir(self.pk, self.attempt)
+
+    @property
+    def fitted_config(self) -> dict:
+        """The config its attempts run with now: with a lower batch size once memory ran out."""
+        return micro_batch.fitted(self.config, self.memory_retries)
 
     @property
     def queue_position(self) -> int | None:

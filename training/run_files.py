@@ -33,7 +33,7 @@ def build_spec(
             kind=job.dataset.kind,
             content_hash=job.dataset.content_hash,
         ),
-        config=Config(**job.config),
+        config=Config(**job.fitted_config),
         job=str(job.pk),
         attempt=attempt,
         resume_from=str(resume_from) if resume_from else None,

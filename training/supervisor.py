@@ -184,6 +184,8 @@ class _Follower:
         run = RunDir(self.run_dir)
         self.executor.ask_to_stop(self.run_dir)  # should it be a slow starter after all, it ends itself
         cause = self.executor.exit_cause(self.run_dir)
+        if failures.died_of_memory(run, cause):
+            return self._finish(Outcome.FAILED, error=failures.killed_for_memory(run))
         if cause.get("code"):
             return self._finish(Outcome.FAILED, error=failures.unexplained_exit(run, cause["code"]))
         return self._finish(Outcome.LOST, error=failures.lost(run, cause, self.job.restarts + 1))

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -22,16 +20,6 @@ pytestmark = [pytest.mark.engine, pytest.mark.filterwarnings("default")]
 
 TWO = {"AIFT_CPU_PROCESSES": "2"}
 OPTIONS = {"max_steps": 10, "save_steps": 4, "eval_steps": 4, "logging_steps": 1, "per_device_train_batch_size": 2}
-
-
-@pytest.fixture(scope="session")
-def plain_model(tiny_model, tmp_path_factory):
-    """The tiny model without dropout in its attention: ranks draw other numbers than one process does."""
-    path = tmp_path_factory.mktemp("plain") / "model"
-    shutil.copytree(tiny_model, path)
-    config = json.loads((path / "config.json").read_text())
-    (path / "config.json").write_text(json.dumps(config | {"attention_dropout": 0.0}))
-    return path
 
 
 def finished(run_dir, server):

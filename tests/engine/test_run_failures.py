@@ -116,6 +116,7 @@ def test_a_directory_without_spec_is_refused_and_left_alone(tmp_path) -> None:
         (MemoryError(), "out_of_memory"),
         (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), "out_of_memory"),
         (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"), "out_of_memory"),
+        (RuntimeError("could not create a primitive"), "out_of_memory"),
         (OSError(errno.ENOSPC, "No space left on device"), "disk_full"),
         (RuntimeError("[enforce fail at inline_container.cc] PytorchStreamWriter failed writing file data/1"), "disk_full"),
         (ValueError("something else"), "internal"),

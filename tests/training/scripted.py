@@ -38,7 +38,9 @@ class Scripted(Local):
     def exit_cause(self, run_dir: Path) -> dict[str, int]:
         for process in self.processes:
             if process.args[-1] == str(run_dir) and process.poll() is not None:
-                return {"signal": -process.returncode} if process.returncode < 0 else {"code": process.returncode}
+                memory = {"out_of_memory": True} if self.script.get("killed") else {}
+                code = process.returncode
+                return {"signal": -code, **memory} if code < 0 else {"code": code}
         return {}
 
 

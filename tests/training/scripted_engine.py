@@ -1,7 +1,8 @@
 """A program that behaves like the engine as its script says: `python scripted_engine.py RUN_DIR`, script in RUN_DIR/script.json.
 
 {"total": steps, "seconds": for each step, "save_every": steps, "kill_at": step, "fail_at": step, "exit_at": step, "torn_at": step,
- "loss": numerator of the loss, "sha256": of the weights, "eval_every": steps}
+ "loss": numerator of the loss, "sha256": of the weights, "eval_every": steps,
+ "oom_at": a step that needs more memory than there is unless the batch size "fits"; "killed": by the kernel, not by an exception}
 It checkpoints, resumes, honours the cancel file, and writes an adapter that the platform can read.
 """
 
@@ -44,6 +45,13 @@ def train(run: RunDir, events: EventLog, script: dict, begin: int) -> int:
     for step in range(begin + 1, script["total"] + 1):
         if step == script.get("fail_at"):
             events.emit("failed", code="nan_loss", message=f"The loss is not a number at step {step}.", hint="Lower learning_rate.")
+            return 1
+        if step == script.get("oom_at") and run.read_spec().config.per_device_train_batch_size > script["fits"]:
+            if script.get("killed"):
+                os.kill(os.getpid(), signal.SIGKILL)
+            events.emit(
+                "failed", code="out_of_memory", message="The run needs more memory than the GPU has.", hint="Smaller batches."
+            )
             return 1
         if step == script.get("exit_at"):
             return 7

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from .spec import SpecError
 
 NO_SPACE = ("No space left on device", "Disk quota exceeded", "PytorchStreamWriter failed writing file")
-NO_MEMORY = ("out of memory", "can't allocate memory", "Cannot allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")
+NO_MEMORY = ("out of memory", "can't allocate memory", "Cannot allocate memory", "CUBLAS_STATUS_ALLOC_FAILED",
+             "could not create a primitive", "could not create a memory")  # fmt: skip  # oneDNN's words for a failed allocation
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def classify(error: BaseException) -> Failure:
     if _is_out_of_memory(error, text):
         return Failure(
             "out_of_memory",
-            "The run needs more memory than this device has.",
+            f"The run needs more memory than {'the GPU' if 'CUDA' in text or 'CUBLAS' in text else 'this device'} has.",
             "Halve per_device_train_batch_size and double gradient_accumulation_steps, or lower max_length.",
         )
     if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or any(words in text for words in NO_SPACE):

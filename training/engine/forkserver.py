@@ -19,7 +19,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from . import warm
+from . import memorykills, warm
 from .rundir import RunDir, write_atomic
 
 # A client that connects and says nothing must not hold up the others.
@@ -49,7 +49,7 @@ def _listen(path: Path) -> socket.socket:
 
 
 def _loop(server: socket.socket) -> None:
-    running: dict[int, Path] = {}
+    running: dict[int, tuple[Path, int | None]] = {}
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
@@ -68,7 +68,7 @@ def _loop(server: socket.socket) -> None:
                 return
 
 
-def _answer(server: socket.socket, running: dict[int, Path], inherited: tuple[int, ...]) -> None:
+def _answer(server: socket.socket, running: dict[int, tuple[Path, int | None]], inherited: tuple[int, ...]) -> None:
     connection, _ = server.accept()
     with connection:
         connection.settimeout(PATIENCE)
@@ -76,7 +76,7 @@ def _answer(server: socket.socket, running: dict[int, Path], inherited: tuple[in
             request = json.loads(_line(connection))
             run_dir = Path(request["run_dir"])
             pid = _fork(run_dir, request.get("env") or {}, (*inherited, connection.fileno()))
-            running[pid] = run_dir
+            running[pid] = run_dir, memorykills.count()
             reply: dict[str, Any] = {"pid": pid}
         except (OSError, ValueError, KeyError, TypeError) as error:
             reply = {"error": f"{type(error).__name__}: {error}"}
@@ -125,19 +125,22 @@ def _become_run(log: int, environment: dict[str, str], inherited: tuple[int, ...
     os.environ.update(environment)
 
 
-def _reap(running: dict[int, Path]) -> None:
+def _reap(running: dict[int, tuple[Path, int | None]]) -> None:
     """Write exit.json for every run that has ended."""
     with contextlib.suppress(ChildProcessError):
         while True:
             pid, status = os.waitpid(-1, os.WNOHANG)
             if not pid:
                 return
-            run_dir = running.pop(pid, None)
-            if run_dir:
-                record_exit(run_dir, os.waitstatus_to_exitcode(status))
+            if known := running.pop(pid, None):
+                record_exit(known[0], os.waitstatus_to_exitcode(status), known[1])
 
 
-def record_exit(run_dir: Path, code: int) -> None:
-    """exit.json: {"code": n}, or {"signal": n} for a process that was killed (a negative code, as Python counts)."""
+def record_exit(run_dir: Path, code: int, kills: int | None = None) -> None:
+    """exit.json: {"code": n}, or {"signal": n} for a process that was killed (a negative code, as Python counts), with
+    "out_of_memory" when the kernel has killed more processes for that than the `kills` counted before."""
+    cause: dict[str, int | bool] = {"signal": -code} if code < 0 else {"code": code}
+    if code == -signal.SIGKILL and memorykills.rose(kills):
+        cause["out_of_memory"] = True
     with contextlib.suppress(OSError):  # the directory was deleted, or the disk is full: the events say the rest
-        write_atomic(RunDir(run_dir).exit_file, json.dumps({"signal": -code} if code < 0 else {"code": code}))
+        write_atomic(RunDir(run_dir).exit_file, json.dumps(cause))

@@ -7,12 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+from . import memorykills
 from .forkserver import record_exit
 from .rundir import RunDir
 
 
 def supervise(path: Path) -> int:
     """Start `run` in its own session, print its process number, and return its exit code when it ends."""
+    kills = memorykills.count()
     with open(RunDir(path).log_file, "ab") as log:
         child = subprocess.Popen(
             [sys.executable, "-m", "training.engine", "run", str(path)],
@@ -23,5 +25,5 @@ def supervise(path: Path) -> int:
     nothing = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nothing, 1)
     code = child.wait()
-    record_exit(path, code)
+    record_exit(path, code, kills)
     return code if code >= 0 else 128 - code

@@ -16,7 +16,8 @@ from training.engine.rundir import RunDir
 from training.event_log import Entry
 from training.lease import Lease, LeaseLost, held
 from training.lifecycle import move_job
-from training.models import TrainingJob
+from training.micro_batch import retry_reason
+from training.models import JobEvent, TrainingJob
 from training.services.record_events import clear_numbers, to_entry
 from training.services.start_job import wake_worker
 
@@ -48,7 +49,8 @@ def finish_job(
 
     Succeeded: the output becomes a model version first, so exactly one exists however often this is repeated. A job that
     was being cancelled ends cancelled whatever else happened. A stop that nobody asked for (the machine went down) and
-    a lost engine go back to the queue to resume, the latter MAX_RESTARTS times. Raises LeaseLost when the lease is.
+    a lost engine go back to the queue to resume, the latter MAX_RESTARTS times. Out of memory: the same with a smaller batch size,
+    where the job's options allow it. Raises LeaseLost when the lease is.
     """
     job.refresh_from_db()
     entries = [entry] if event and (entry := to_entry(event)) else []
@@ -62,9 +64,16 @@ def finish_job(
     elif outcome is Outcome.LOST and job.restarts < MAX_RESTARTS:
         reason = f"{error['message'] if error else 'The engine was lost.'} It resumes from its last checkpoint"
         _again(last, f"{reason} (restart {job.restarts + 1} of {MAX_RESTARTS}).", restarts=job.restarts + 1)
+    elif _memory_ran_out(outcome, error) and (words := retry_reason(job)):
+        last.entries = [Entry(JobEvent.Kind.WARNING, {"level": "warning", "text": error["message"]})] if error else []
+        _again(last, words, memory_retries=job.memory_retries + 1)
     else:
         _end(last, Status.FAILED, error["message"] if error else "The run failed.", error=error)
     return job
+
+
+def _memory_ran_out(outcome: Outcome, error: dict[str, Any] | None) -> bool:
+    return outcome is Outcome.FAILED and error is not None and error["code"] == "out_of_memory"
 
 
 class _Last:

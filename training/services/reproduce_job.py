@@ -41,6 +41,7 @@ def _copy(job: TrainingJob) -> TrainingJob:
         train_split=job.train_split,
         eval_split=job.eval_split,
         config=job.config,
+        memory_retries=job.memory_retries,
         reproduces=job,
     )
 
