@@ -19,6 +19,14 @@ from .fixtures import ROOT, make_model, write_rows
 RESULTS = ROOT / "bench" / "results"
 PACKAGES = ("torch", "transformers", "trl", "peft", "accelerate", "datasets")
 
+# LLaMA-Factory has an environment of its own; this variable names its interpreter.
+PEER_PYTHON = "LLAMAFACTORY_PYTHON"
+PEERS: dict[str, dict[str, Any]] = {
+    "llamafactory": {},
+    "llamafactory-fp32": {"disable_gradient_checkpointing": True},
+    "llamafactory-bf16": {"bf16": True, "disable_gradient_checkpointing": True},
+}
+
 
 class Bench:
     """A folder with models, rows and their tokens, and the trials run in it."""
@@ -46,6 +54,17 @@ class Bench:
             prepare(self.rows, path, tokenizer=tokenizer, kind="sft", max_length=512, assistant_only=True, stop=stop)
         return path
 
+    def tokenized(self, size: str) -> Path:
+        """The same tokens as LLaMA-Factory's `tokenized_path` wants them."""
+        from datasets import Dataset, DatasetDict
+
+        path = self.folder / f"{size}-tokenized"
+        if not path.exists():
+            rows = Dataset.from_file(str(self.tokens(size)))
+            rows = rows.map(lambda row: {"attention_mask": [1] * len(row["input_ids"])}, load_from_cache_file=False)
+            DatasetDict({"train": rows}).save_to_disk(str(path))
+        return path
+
     def trial(
         self, variant: str, size: str, steps: int, environment: dict[str, str] | None = None, **options: Any
     ) -> dict[str, Any]:
@@ -56,8 +75,12 @@ class Bench:
             "variant": variant, "model": size, "steps": steps, "model_path": str(self.model(size)), "rows": str(self.rows),
             "tokens": str(self.tokens(size)), "work": str(work), **options,
         }  # fmt: skip
+        program = [sys.executable, "-m", "bench.common.trial"]
+        if variant in PEERS:
+            request |= {"tokenized": str(self.tokenized(size)), "settings": PEERS[variant]}
+            program = [os.environ[PEER_PYTHON], str(ROOT / "bench" / "common" / "peer.py")]
         done = subprocess.run(
-            [sys.executable, "-m", "bench.common.trial", json.dumps(request)],
+            [*program, json.dumps(request)],
             cwd=ROOT, env={**os.environ, **(environment or {})}, capture_output=True, text=True, check=False,
         )  # fmt: skip
         lines = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
