@@ -11,7 +11,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run setup demo test test-servers lint types worker bench shell openapi migrations
+.PHONY: help run setup demo test test-servers test-chaos lint types worker bench shell openapi migrations
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -33,6 +33,9 @@ test: setup $(VENV)/.test-packages lint types ## lint, types and the whole test 
 
 test-servers: setup $(VENV)/.test-packages ## the platform's tests on PostgreSQL and Redis instead of SQLite and Valkey
 	$(BIN)/python -m tests.servers -m "not engine and not stack and not browser" $(ARGS)
+
+test-chaos: setup $(VENV)/.test-packages ## kill every part at every moment of a job's life; make test does a few of these
+	CHAOS=all $(BIN)/pytest tests/chaos $(ARGS)
 
 lint: $(VENV)/.test-packages ## style and the layers of the architecture
 	@$(BIN)/ruff check .

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -25,66 +26,85 @@ NOBODY = "nobody"
 
 def main(arguments: list[str]) -> int:
     """pytest's exit code; 1 with a word when a server is not installed."""
-    if not _program("postgres") or not shutil.which("redis-server"):
+    if not available():
         print("PostgreSQL and Redis are needed (Debian: apt-get install postgresql redis-server).", file=sys.stderr)
         return 1
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="aift-servers-", ignore_cleanup_errors=True)))
         scratch.chmod(0o755)
         environment = {
-            "DATABASE_URL": stack.enter_context(postgres_server(scratch / "postgres")),
-            "REDIS_URL": stack.enter_context(redis_server(scratch / "redis")),
+            "DATABASE_URL": database_url(stack.enter_context(running(postgres(scratch / "postgres")))),
+            "REDIS_URL": f"redis://127.0.0.1:{stack.enter_context(running(redis(scratch / 'redis'))).port}/0",
         }
         # The cluster is thrown away, so nobody need drop the database while a thread still holds a connection to it.
         command = [sys.executable, "-m", "pytest", "--reuse-db", *arguments]
         return subprocess.run(command, env={**os.environ, **environment}, check=False).returncode
 
 
+def available() -> bool:
+    """Whether both are installed."""
+    return bool(_program("postgres") and shutil.which("redis-server"))
+
+
+class Server:
+    """One server process on a port of its own; it can be killed and started again on its data."""
+
+    def __init__(self, command: list[Any], folder: Path, port: int, user: dict[str, Any]):
+        self.command, self.folder, self.port, self.user = command, folder, port, user
+
+    def start(self) -> None:
+        """Start, and wait until the port answers. A server that finds traces of its killed self is asked again."""
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            with (self.folder / "server.log").open("ab") as output:
+                self.process = subprocess.Popen(self.command, stdout=output, stderr=output, cwd=self.folder, **self.user)
+            while self.process.poll() is None:
+                if _answers(self.port):
+                    return
+                time.sleep(0.05)
+            time.sleep(0.5)
+        raise SystemExit(f"{self.command[0]} did not start:\n{(self.folder / 'server.log').read_text()[-3000:]}")
+
+    def stop(self, number: int = signal.SIGINT) -> None:
+        """End it: both servers stop quickly and cleanly on SIGINT."""
+        self.process.send_signal(number)
+        self.process.wait(timeout=30)
+
+
 @contextmanager
-def postgres_server(folder: Path) -> Iterator[str]:
-    """A fresh cluster on a free port of the loopback interface; its URL."""
-    port, user = _free_port(), _own(folder)
+def running(server: Server) -> Iterator[Server]:
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def postgres(folder: Path) -> Server:
+    """A fresh cluster, not yet started. Its database: postgresql://aift@127.0.0.1:<port>/postgres."""
+    port, user = free_port(), _own(folder)
     made = [_program("initdb"), "--pgdata", folder, "--auth", "trust", "--username", "aift", "--encoding", "UTF8", "--no-sync"]
     subprocess.run(made, check=True, stdout=subprocess.DEVNULL, cwd=folder, **user)
-    # Nothing of a test has to survive a power cut.
-    quick = [part for option in ("fsync=off", "synchronous_commit=off", "full_page_writes=off") for part in ("-c", option)]
-    command = [_program("postgres"), "-D", folder, "-p", str(port), "-k", folder, "-h", "127.0.0.1", *quick]
-    with _running(command, folder, port, user):
-        yield f"postgresql://aift@127.0.0.1:{port}/postgres"
+    # Nothing of a test has to survive a power cut; a killed server, whose writes the system has, it may have to.
+    quick = [part for option in ("fsync=off", "full_page_writes=off") for part in ("-c", option)]
+    return Server(
+        [_program("postgres"), "-D", folder, "-p", str(port), "-k", folder, "-h", "127.0.0.1", *quick], folder, port, user
+    )
 
 
-@contextmanager
-def redis_server(folder: Path) -> Iterator[str]:
-    """A Redis that keeps nothing, on a free port of the loopback interface; its URL."""
-    port, user = _free_port(), _own(folder)
-    command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", folder]
-    with _running(command, folder, port, user):
-        yield f"redis://127.0.0.1:{port}/0"
+def redis(folder: Path) -> Server:
+    """A Redis that keeps nothing, not yet started: redis://127.0.0.1:<port>/0."""
+    port, user = free_port(), _own(folder)
+    return Server(["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", folder], folder, port, user)
 
 
-@contextmanager
-def _running(command: list[Any], folder: Path, port: int, user: dict[str, Any]) -> Iterator[None]:
-    log = folder / "server.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output, cwd=folder, **user)
-    try:
-        _wait(process, port, log)
-        yield
-    finally:
-        process.send_signal(2)  # both shut down quickly and cleanly on SIGINT
-        process.wait(timeout=30)
+def database_url(server: Server) -> str:
+    return f"postgresql://aift@127.0.0.1:{server.port}/postgres"
 
 
-def _wait(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        if process.poll() is not None:
-            break
-        time.sleep(0.05)
-    raise SystemExit(f"{process.args!r} did not start:\n{log.read_text()}")
+def _answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _own(folder: Path) -> dict[str, Any]:
@@ -103,7 +123,7 @@ def _program(name: str) -> str | None:
     return shutil.which(name) or (found[-1] if found else None)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]

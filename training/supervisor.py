@@ -56,6 +56,7 @@ class _Follower:
     checked: float = 0.0
     cancel_asked: float | None = None
     signalled: float = 0.0
+    unsure: bool = False
 
     @property
     def run_dir(self) -> Path:
@@ -72,6 +73,7 @@ class _Follower:
                 logger.warning("Job %s: the database does not answer: %s", self.lease.job_id, error)
                 connection.close()
                 self.stop.wait(1.0)
+                self.unsure = True
             self.stop.wait(POLL_SECONDS)
         self.lease.release()
 
@@ -92,6 +94,9 @@ class _Follower:
 
     def _turn(self) -> bool:
         """One look at everything; True when the job has come to an end."""
+        if self.unsure:  # whether the last write was kept, and a database that was put back may have lost others too
+            self.job.refresh_from_db(fields=["events_offset"])
+            self.unsure = False
         dead = self._is_dead()  # asked before reading: what a dead engine wrote is read completely
         end = self._read(to_the_end=dead)
         if end is not None:

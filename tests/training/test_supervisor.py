@@ -7,6 +7,7 @@ import time
 from datetime import timedelta
 
 import pytest
+from django.db import OperationalError
 from django.utils import timezone
 
 from accounts.models import User
@@ -197,3 +198,35 @@ def test_an_unreadable_result_fails_the_job_and_leaves_no_version(queued: Traini
     job = take_turn()
     assert (job.status, job.error["code"], job.output_model) == ("failed", "output_lost", None)
     assert not LanguageModel.objects.filter(source="training").exists()
+
+
+def test_a_database_that_lost_its_last_writes_is_told_them_again(queued: TrainingJob, scripted, take_turn, monkeypatch) -> None:
+    """A fail-over to a copy that was a moment behind: what was written is gone, and the file still has it."""
+    scripted.script = {"total": 12, "seconds": 0.03}
+    record, troubles = supervisor.record_events, []
+
+    def put_back(**values) -> None:
+        before = TrainingJob.objects.filter(pk=queued.pk).values("events_offset", "last_seq").get()
+        record(**values)
+        if not troubles and len(steps_of(queued)) >= 4:
+            JobEvent.objects.filter(job=queued, seq__gt=before["last_seq"]).delete()
+            TrainingJob.objects.filter(pk=queued.pk).update(**before)
+            troubles.append("gone")
+            failing.append(OperationalError("server closed the connection unexpectedly"))
+
+    failing: list[OperationalError] = []
+    hold = supervisor._Follower._hold
+
+    def holding(follower) -> None:
+        if failing:
+            raise failing.pop()
+        hold(follower)
+
+    monkeypatch.setattr(supervisor, "record_events", put_back)
+    monkeypatch.setattr(supervisor._Follower, "_hold", holding)
+    monkeypatch.setattr(supervisor.connection, "close", lambda: None)  # the test's own transaction
+    job = take_turn()
+    assert troubles == ["gone"]
+    assert job.status == "succeeded"
+    assert steps_of(job) == list(range(1, 13))
+    assert consecutive(job)

@@ -1,0 +1,1 @@
+"""The kill matrix: whatever is killed whenever, the job ends as if nothing had happened."""

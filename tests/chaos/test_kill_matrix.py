@@ -1,0 +1,108 @@
+"""{web, worker, engine, broker, database} killed with -9 × {queued, preparing, training, saving, registering}.
+
+After each the job has succeeded, its losses and weights are bit-identical to an undisturbed run's, every point is there once
+and in order, nothing is left running or locked, and exactly one model version exists. `make test-chaos` runs all of it;
+the cases marked `smoke` are part of `make test`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+import time
+from typing import Any
+
+import pytest
+
+from tests import servers
+from tests.chaos.installation import CONFIG, Installation
+from tests.ops.launched import wait_until
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
+
+MOMENTS = ("queued", "preparing", "training", "saving", "registering")
+SMOKE = {("engine", "saving"), ("worker", "training"), ("worker", "registering"), ("broker", "queued"), ("database", "training")}
+ALL = os.environ.get("CHAOS") == "all"
+
+
+def cases(*parts: str) -> list[Any]:
+    """All of the matrix with CHAOS=all, else the few that find most."""
+    return [case for case in itertools.product(parts, MOMENTS) if ALL or case in SMOKE]
+
+
+@pytest.fixture(scope="session")
+def undisturbed() -> dict[str, Any]:
+    """What the first run without any disturbance gave; every installation must give the same."""
+    return {}
+
+
+def reference(here: Installation, undisturbed: dict[str, Any]) -> dict[str, Any]:
+    if not undisturbed:
+        pk = here.start_job()
+        assert here.ended(pk)["status"] == "succeeded"
+        undisturbed |= result(here, pk)
+    return undisturbed
+
+
+def result(here: Installation, pk: int) -> dict[str, Any]:
+    """What must be the same whatever happened: every point of both curves, in order, and the weights."""
+    points = here.ask("GET", f"/api/training/{pk}/metrics?max_points=100000")["points"]
+    train = [
+        (point["step"], point["values"]["loss"], point["values"]["grad_norm"]) for point in points if point["split"] == "train"
+    ]
+    evaluated = [(point["step"], point["values"]["eval_loss"]) for point in points if point["split"] == "eval"]
+    events = here.ask("GET", f"/api/training/{pk}/events?kind=log")["events"]
+    digests = {event["details"]["sha256"] for event in events if event.get("details", {}).get("sha256")}
+    return {"train": train, "eval": evaluated, "digests": digests}
+
+
+def check(here: Installation, pk: int, expected: dict[str, Any]) -> None:
+    job = here.ended(pk)
+    assert job["status"] == "succeeded", job
+    found = result(here, pk)
+    assert [step for step, *_ in found["train"]] == list(range(1, CONFIG["max_steps"] + 1))
+    assert found == expected
+    versions = [model for model in here.ask("GET", "/api/models?kind=fine_tuned&page_size=200")["results"] if model["job"] == pk]
+    assert [model["id"] for model in versions] == [job["output_model_id"]]
+    wait_until(lambda: here.engines() == [], 20, "no engine is left")
+    assert not list(here.run(pk).path.rglob(".staging-*"))
+
+
+@pytest.mark.parametrize(("part", "moment"), cases("web", "worker", "engine", "broker"))
+def test_nothing_is_lost_and_nothing_doubled(embedded: Installation, undisturbed: dict[str, Any], part: str, moment: str) -> None:
+    expected = reference(embedded, undisturbed)
+    before = embedded.start_job() if moment == "queued" else None
+    pk = embedded.start_job()
+    embedded.at(moment, pk)
+    embedded.kill(part, before or pk)
+    for job in filter(None, (before, pk)):
+        check(embedded, job, expected)
+
+
+@pytest.mark.parametrize(("part", "moment"), cases("database"))
+def test_a_killed_database_loses_nothing(
+    production: Installation, database: servers.Server, undisturbed: dict[str, Any], part: str, moment: str
+) -> None:
+    expected = reference(production, undisturbed)
+    before = production.start_job() if moment == "queued" else None
+    pk = production.start_job()
+    production.at(moment, pk)
+    database.stop(signal.SIGKILL)
+    time.sleep(1.5)
+    database.start()
+    for job in filter(None, (before, pk)):
+        check(production, job, expected)
+
+
+@pytest.mark.skipif(not ALL, reason="half a minute of silence: CHAOS=all")
+def test_a_broker_that_hangs_for_half_a_minute(embedded: Installation, undisturbed: dict[str, Any]) -> None:
+    expected = reference(embedded, undisturbed)
+    pk = embedded.start_job()
+    embedded.at("training", pk)
+    broker = embedded.find("valkey-server")
+    broker.suspend()
+    time.sleep(30)
+    broker.resume()
+    check(embedded, pk, expected)
+    check(embedded, embedded.start_job(), expected)
