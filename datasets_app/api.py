@@ -15,18 +15,21 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.models import User
-from datasets_app import serializers
+from datasets_app import insights, serializers
 from datasets_app.filters import SEARCHED, SORTED_BY, filter_datasets
 from datasets_app.gates import gates_of, gates_of_owner
 from datasets_app.models import Dataset
 from datasets_app.serializers import DatasetSerializer
+from datasets_app.services.cancel_measurement import cancel_measurement
 from datasets_app.services.delete_dataset import delete_dataset
 from datasets_app.services.diff_versions import diff_versions
 from datasets_app.services.download_dataset import FORMATS, download_dataset
 from datasets_app.services.fix_dataset import fix_dataset
 from datasets_app.services.list_versions import list_versions
+from datasets_app.services.measure_dataset import await_measurement, measure_dataset
 from datasets_app.services.mix_datasets import Part, mix_datasets
 from datasets_app.services.preview_dataset import preview_dataset
+from datasets_app.services.read_statistics import read_statistics
 from datasets_app.services.set_gates import set_gates
 from datasets_app.services.split_dataset import split_dataset
 from datasets_app.services.update_dataset import update_dataset
@@ -35,8 +38,9 @@ from datasets_app.services.upload_dataset import upload_dataset
 from datasets_app.services.validate_dataset import validate_dataset
 from finetune.core.downloads import stream_file
 from finetune.core.drf import OwnedViewSetMixin
-from finetune.core.errors import invalid_field
+from finetune.core.errors import Conflict, invalid_field
 
+COUNT_WAIT = 8.0  # seconds for a small dataset to be counted within the request
 FILTERS = [
     OpenApiParameter("status", enum=Dataset.Status.values),
     OpenApiParameter("format", enum=Dataset.Format.values),
@@ -117,7 +121,8 @@ class DatasetViewSet(OwnedViewSetMixin, mixins.ListModelMixin, mixins.RetrieveMo
     def preview(self, request: Request, pk: str) -> Response:
         dataset = self.get_object()
         shown = preview_dataset(dataset=dataset, **self._parsed(serializers.PreviewQuerySerializer, request.query_params))
-        return Response(serializers.PreviewSerializer(shown).data)
+        shape = serializers.PreviewSerializer(shown).data
+        return Response(shape if shown.rendered is not None else {name: shape[name] for name in shape if name != "rendered"})
 
     @extend_schema(
         parameters=WHAT, responses={(200, "application/octet-stream"): OpenApiTypes.BINARY}, summary="The file, or its rows"
@@ -128,82 +133,78 @@ class DatasetViewSet(OwnedViewSetMixin, mixins.ListModelMixin, mixins.RetrieveMo
         file = download_dataset(dataset=dataset, **self._parsed(serializers.DownloadQuerySerializer, request.query_params))
         return stream_file(request._request, file.chunks, filename=file.filename, content_type=file.content_type, size=file.size)
 
-    @extend_schema(request=serializers.SplitSerializer, responses=DatasetSerializer, summary="Divide the rows into splits")
+    @extend_schema(request=insights.SplitSerializer, responses=DatasetSerializer, summary="Divide the rows into splits")
     @action(detail=True, methods=["post"])
     def split(self, request: Request, pk: str) -> Response:
         dataset = self.get_object()
-        dataset = split_dataset(dataset=dataset, by=self._owner(), **self._parsed(serializers.SplitSerializer, request.data))
+        dataset = split_dataset(dataset=dataset, by=self._owner(), **self._parsed(insights.SplitSerializer, request.data))
         return Response(DatasetSerializer(dataset).data)
 
-    @extend_schema(
-        request=serializers.FixSerializer, responses={201: DatasetSerializer}, summary="A new version with fixes applied"
-    )
+    @extend_schema(request=insights.FixSerializer, responses={201: DatasetSerializer}, summary="A new version with fixes applied")
     @action(detail=True, methods=["post"])
     def fix(self, request: Request, pk: str) -> Response:
         dataset = self.get_object()
-        made = fix_dataset(dataset=dataset, by=self._owner(), **self._parsed(serializers.FixSerializer, request.data))
+        made = fix_dataset(dataset=dataset, by=self._owner(), **self._parsed(insights.FixSerializer, request.data))
         return Response(DatasetSerializer(made).data, status=status.HTTP_201_CREATED)
 
-    @extend_schema(responses=serializers.VersionSerializer(many=True), summary="The history, newest first")
+    @extend_schema(responses=insights.VersionSerializer(many=True), summary="The history, newest first")
     @action(detail=True, pagination_class=None, filter_backends=[])
     def versions(self, request: Request, pk: str) -> Response:
-        return Response(serializers.VersionSerializer(list_versions(dataset=self.get_object()), many=True).data)
+        return Response(insights.VersionSerializer(list_versions(dataset=self.get_object()), many=True).data)
 
     @extend_schema(
-        parameters=[serializers.DiffQuerySerializer],
-        responses=serializers.ChangesSerializer,
+        parameters=[insights.DiffQuerySerializer],
+        responses=insights.ChangesSerializer,
         summary="What changed from one version to another",
     )
     @action(detail=True, pagination_class=None, filter_backends=[])
     def diff(self, request: Request, pk: str) -> Response:
         after = self.get_object()
-        asked = self._parsed(serializers.DiffQuerySerializer, request.query_params)
+        asked = self._parsed(insights.DiffQuerySerializer, request.query_params)
         before = self.get_queryset().filter(pk=asked.pop("with")).first()
         if before is None:
             raise invalid_field("with", "There is no such version.")
-        return Response(serializers.ChangesSerializer(diff_versions(before=before, after=after, **asked)).data)
+        return Response(insights.ChangesSerializer(diff_versions(before=before, after=after, **asked)).data)
 
-    @extend_schema(methods=["GET"], responses=serializers.GatesSerializer, summary="The quality gates that hold for a dataset")
+    @extend_schema(methods=["GET"], responses=insights.GatesSerializer, summary="The quality gates that hold for a dataset")
     @extend_schema(
         methods=["PUT"],
-        request=serializers.OwnGatesSerializer,
-        responses=serializers.GatesSerializer,
+        request=insights.OwnGatesSerializer,
+        responses=insights.GatesSerializer,
         summary="Give a dataset gates of its own",
     )
     @action(detail=True, methods=["get", "put"])
     def gates(self, request: Request, pk: str) -> Response:
         dataset = self.get_object()
         if request.method == "PUT":
-            given = self._parsed(serializers.OwnGatesSerializer, request.data)
+            given = self._parsed(insights.OwnGatesSerializer, request.data)
             set_gates(owner=self._owner(), dataset=dataset, gates=given["gates"])
         return Response({"gates": gates_of(dataset), "own": dataset.gates is not None})
 
     @extend_schema(
         methods=["GET"],
         operation_id="own_gates_retrieve",
-        responses=serializers.GatesSerializer,
+        responses=insights.GatesSerializer,
         summary="Your quality gates, for datasets without their own",
     )
     @extend_schema(
         methods=["PUT"],
         operation_id="own_gates_update",
-        request=serializers.OwnGatesSerializer,
-        responses=serializers.GatesSerializer,
+        request=insights.OwnGatesSerializer,
+        responses=insights.GatesSerializer,
         summary="Set your quality gates",
     )
     @action(detail=False, methods=["get", "put"], url_path="gates", url_name="own-gates")
     def own_gates(self, request: Request) -> Response:
         owner = self._owner()
         if request.method == "PUT":
-            set_gates(owner=owner, gates=self._parsed(serializers.OwnGatesSerializer, request.data)["gates"])
+            set_gates(owner=owner, gates=self._parsed(insights.OwnGatesSerializer, request.data)["gates"])
         return Response({"gates": gates_of_owner(owner), "own": True})
 
-    @extend_schema(
-        request=serializers.MixtureSerializer, responses={201: DatasetSerializer}, summary="Combine datasets with weights"
-    )
+    @extend_schema(request=insights.MixtureSerializer, responses={201: DatasetSerializer}, summary="Combine datasets with weights")
     @action(detail=False, methods=["post"])
     def mixture(self, request: Request) -> Response:
-        asked = self._parsed(serializers.MixtureSerializer, request.data)
+        asked = self._parsed(insights.MixtureSerializer, request.data)
         made = mix_datasets(owner=self._owner(), **asked | {"parts": [self._part(part) for part in asked["parts"]]})
         return Response(DatasetSerializer(made).data, status=status.HTTP_201_CREATED)
 
@@ -212,6 +213,32 @@ class DatasetViewSet(OwnedViewSetMixin, mixins.ListModelMixin, mixins.RetrieveMo
         if dataset is None:
             raise invalid_field("parts", f"There is no dataset {asked['dataset_id']}.")
         return Part(dataset, asked["weight"])
+
+    @extend_schema(
+        parameters=[insights.StatisticsQuerySerializer],
+        responses={200: insights.StatisticsSerializer, 202: insights.StatisticsSerializer},
+        summary="Rows, turns and tokens; 202 while a worker still counts",
+    )
+    @action(detail=True, pagination_class=None, filter_backends=[])
+    def statistics(self, request: Request, pk: str) -> Response:
+        dataset = self.get_object()
+        asked = self._parsed(insights.StatisticsQuerySerializer, request.query_params)
+        model_id, measurement = asked.pop("model_id", None), None
+        if model_id is not None:
+            measurement = await_measurement(measurement=measure_dataset(dataset=dataset, model_id=model_id), seconds=COUNT_WAIT)
+        found = read_statistics(dataset=dataset, measurement=measurement, **asked)
+        code = status.HTTP_200_OK if found["status"] == "done" else status.HTTP_202_ACCEPTED
+        return Response(insights.StatisticsSerializer(found).data, status=code)
+
+    @extend_schema(request=None, responses={202: insights.StatisticsSerializer}, summary="Stop counting tokens")
+    @action(detail=True, methods=["post"], url_path="statistics/cancel")
+    def cancel_statistics(self, request: Request, pk: str) -> Response:
+        dataset = self.get_object()
+        running = dataset.measurements.order_by("-updated_at", "-pk").first()
+        if running is None:
+            raise Conflict("Nothing is being counted.")
+        found = read_statistics(dataset=dataset, measurement=cancel_measurement(measurement=running))
+        return Response(insights.StatisticsSerializer(found).data, status=status.HTTP_202_ACCEPTED)
 
     def _owner(self) -> User:
         return cast(User, self.request.user)  # the permission classes let nobody else in

@@ -54,7 +54,7 @@ class DatasetSerializer(serializers.ModelSerializer):
         read_only_fields = tuple(set(fields) - {"name", "description"})
 
     def get_split_plan(self, dataset: Dataset) -> dict[str, Any] | None:
-        return {name: value for name, value in dataset.split_plan.items() if name != "folder"} or None
+        return {name: value for name, value in dataset.split_plan.items() if name not in ("folder", "mapping", "rows")} or None
 
 
 class ChangeDatasetSerializer(serializers.Serializer):
@@ -131,6 +131,16 @@ class ValidateSerializer(StrictSerializer):
     mapping = serializers.JSONField(
         required=False, allow_null=True, help_text="Our field → your column; {} takes the mapping away, left out it stays."
     )
+    tokenizer_model_id = serializers.IntegerField(
+        required=False,
+        allow_null=True,
+        min_value=1,
+        max_value=2**63 - 1,
+        help_text="Check with this model's tokenizer and chat template; null: without.",
+    )
+    max_length = serializers.IntegerField(
+        required=False, allow_null=True, min_value=8, max_value=1_048_576, help_text="Tokens after which training cuts a row."
+    )
 
 
 class PreviewQuerySerializer(StrictSerializer):
@@ -140,6 +150,23 @@ class PreviewQuerySerializer(StrictSerializer):
     limit = serializers.IntegerField(default=20, min_value=1, max_value=MAX_ROWS)
     search = serializers.CharField(default="", allow_blank=True, max_length=500)
     split = serializers.CharField(default="", allow_blank=True, max_length=50)
+    rule = serializers.CharField(
+        default="", allow_blank=True, max_length=60, help_text="Only rows kept as examples of this problem."
+    )
+    model_id = serializers.IntegerField(
+        required=False, min_value=1, max_value=2**63 - 1, help_text="Also show the rows as this model will see them."
+    )
+    max_length = serializers.IntegerField(
+        required=False, min_value=8, max_value=1_048_576, help_text="Where training cuts a row, in tokens."
+    )
+
+
+class SegmentSerializer(serializers.Serializer):
+    """A stretch of what the model sees; `cut` lies beyond max_length."""
+
+    text = serializers.CharField()
+    trained = serializers.BooleanField()
+    cut = serializers.BooleanField()
 
 
 class PreviewSerializer(serializers.Serializer):
@@ -150,115 +177,9 @@ class PreviewSerializer(serializers.Serializer):
     total = serializers.IntegerField()
     offset = serializers.IntegerField()
     limit = serializers.IntegerField()
-
-
-class SplitSerializer(StrictSerializer):
-    """How to divide the rows: fractions (each at most 1) or counts."""
-
-    train = serializers.FloatField(min_value=0, max_value=2**53, help_text="Fraction or count of rows to learn from.")
-    validation = serializers.FloatField(min_value=0, max_value=2**53, default=0)
-    test = serializers.FloatField(min_value=0, max_value=2**53, default=0)
-    seed = serializers.IntegerField(default=42, min_value=0, max_value=2**63 - 1, help_text="The same seed gives the same split.")
-    shuffle = serializers.BooleanField(default=True, help_text="False keeps the file's order: first train, then the others.")
-    stratify_by = serializers.CharField(default="", allow_blank=True, max_length=200, help_text="Column balanced over the splits.")
-    group_by = serializers.CharField(
-        default="", allow_blank=True, max_length=200, help_text="Column whose equal values stay together; else equal prompts do."
+    rendered = serializers.ListField(  # type: ignore[assignment]
+        child=SegmentSerializer(many=True), required=False, help_text="With model_id: each row as the model will see it."
     )
-
-
-class FixSerializer(StrictSerializer):
-    """Which problems to fix."""
-
-    rules = serializers.ListField(
-        child=serializers.CharField(max_length=60), max_length=100, help_text="Rules with an automatic fix."
-    )
-
-
-class VersionSerializer(serializers.Serializer):
-    """One thing that happened to a dataset's family."""
-
-    what = serializers.CharField(help_text="upload, fix, mixture or split.")
-    id = serializers.IntegerField(source="dataset.pk", help_text="The version it made or divided.")
-    version = serializers.IntegerField(source="dataset.version")
-    parent = serializers.IntegerField(source="dataset.parent_id", allow_null=True)  # type: ignore[assignment]
-    status = serializers.CharField(source="dataset.status")
-    rows = serializers.IntegerField(source="dataset.rows", allow_null=True)
-    content_hash = serializers.CharField(source="dataset.content_hash")
-    at = serializers.DateTimeField()
-    by = serializers.CharField()
-    detail = serializers.SerializerMethodField(help_text="With what it was made.")
-
-    def get_detail(self, entry: Any) -> dict[str, Any]:
-        return {name: value for name, value in entry.detail.items() if name not in ("folder", "at", "by")}
-
-
-class DiffQuerySerializer(StrictSerializer):
-    """Which changes to show."""
-
-    what = serializers.CharField(default="", allow_blank=True, max_length=20, help_text="changed, removed or added; empty for all.")
-    offset = serializers.IntegerField(default=0, min_value=0, max_value=2**53)
-    limit = serializers.IntegerField(default=20, min_value=1, max_value=100)
-
-    def get_fields(self) -> dict[str, Any]:  # "with" can't be the name of a class attribute
-        return {
-            "with": serializers.IntegerField(min_value=1, max_value=2**63 - 1, help_text="The version before."),
-            **super().get_fields(),
-        }
-
-
-class ChangeSerializer(serializers.Serializer):
-    """One row before and after; null where it was not there."""
-
-    what = serializers.ChoiceField(["changed", "removed", "added"])
-    before = serializers.DictField(allow_null=True)
-    after = serializers.DictField(allow_null=True)
-
-
-class ChangesSerializer(serializers.Serializer):
-    """`counts` {same, changed, removed, added} of all rows; `rows` some of the changes."""
-
-    counts = serializers.DictField(child=serializers.IntegerField())
-    rows = ChangeSerializer(many=True)
-    total = serializers.IntegerField()
-    offset = serializers.IntegerField()
-    limit = serializers.IntegerField()
-
-
-class OwnGatesSerializer(StrictSerializer):
-    """{rule: tolerated % of the rows}."""
-
-    gates = serializers.JSONField(allow_null=True, help_text="{rule: tolerated % of the rows}; null takes a dataset's own away.")
-
-    def validate_gates(self, value: Any) -> Any:
-        if value is not None and not isinstance(value, dict):
-            raise serializers.ValidationError('Gates are an object such as {"duplicate": 5}.')
-        return value
-
-
-class GatesSerializer(serializers.Serializer):
-    gates = serializers.DictField(child=serializers.FloatField())
-    own = serializers.BooleanField(help_text="Whether they are the dataset's own, not its owner's.")
-
-
-class PartSerializer(StrictSerializer):
-    dataset_id = serializers.IntegerField(min_value=1, max_value=2**63 - 1)
-    weight = serializers.FloatField(default=1.0)
-
-
-class MixtureSerializer(StrictSerializer):
-    """Datasets of one kind and their shares."""
-
-    name = serializers.CharField(max_length=200)
-    description = serializers.CharField(max_length=20_000, required=False, allow_blank=True, default="")
-    parts = PartSerializer(many=True)
-    rows = serializers.IntegerField(
-        required=False,
-        allow_null=True,
-        min_value=1,
-        max_value=20_000_000,
-        help_text="Rows in all; left out, as many as there are without repeating one.",
-    )
-    seed = serializers.IntegerField(default=42, min_value=0, max_value=2**63 - 1)
 
 
 class DownloadQuerySerializer(StrictSerializer):

@@ -163,7 +163,10 @@ CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_ROUTES = {
     "training.services.start_job.run_job": {"queue": "train"},
     "models_app.services.try_prompt.generate": {"queue": "inference"},
+    "datasets_app.services.render_rows.render": {"queue": "inference"},
 }
+# Which module measures and renders rows with a model's tokenizer. It lies in an app above datasets_app, which asks for it by name.
+ROW_TOKENS_MODULE = "training.engine.rowtokens"
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {"global_keyprefix": "aift:"}

@@ -38,7 +38,7 @@ def _bars(values: Any, p99: int) -> list[dict[str, int]]:
     low, high = int(values.min()), int(values.max())
     reach = min(high, max(low + 1, int(p99 * 1.25)))
     width = max(1, -(-(reach - low + 1) // BARS))
-    edges = list(range(low, reach + width, width))
+    edges = list(range(low, reach + 1 + width, width))
     counts, _ = np.histogram(np.minimum(values, edges[-1] - 1), bins=edges)
     bars = [{"from": start, "to": start + width - 1, "rows": int(count)} for start, count in zip(edges, counts, strict=False)]
     if bars and high > bars[-1]["to"]:

@@ -65,6 +65,20 @@ class Problems:
         if self.counts[problem.rule] <= KEPT_PER_RULE:
             self.kept.append(problem)
 
+    def absorb(self, other: Problems) -> None:
+        """Take over all that another pass found."""
+        self.counts.update(other.counts)
+        self.kept += other.kept
+        self.errors += other.errors
+        self.warnings += other.warnings
+
+    def drop(self, rule: str) -> None:
+        """Forget a rule that something better has replaced."""
+        count, severity = self.counts.pop(rule, 0), severity_of(rule)
+        self.kept = [problem for problem in self.kept if problem.rule != rule]
+        self.errors -= count * (severity == "error")
+        self.warnings -= count * (severity == "warning")
+
 
 def printable(text: str, limit: int) -> str:
     """At most `limit` characters, without what databases refuse (NUL, half a surrogate pair)."""

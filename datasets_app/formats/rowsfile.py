@@ -102,6 +102,24 @@ def read_slice(path: Path, offset: int, limit: int) -> list[dict[str, Any]]:
     return found
 
 
+def read_lines(path: Path, lines: list[int]) -> list[dict[str, Any]]:
+    """The rows of these lines. Touches only the row groups that may hold one."""
+    found: list[dict[str, Any]] = []
+    with _opened(path) as file:
+        for group in range(file.num_row_groups):
+            stats = file.metadata.row_group(group).column(0).statistics
+            within = [line for line in lines if stats is None or not stats.has_min_max or stats.min <= line <= stats.max]
+            if within:
+                found += _lines_of_group(file, group, set(within))
+    return found
+
+
+def _lines_of_group(file: Any, group: int, lines: set[int]) -> Iterator[dict[str, Any]]:
+    for batch in file.iter_batches(batch_size=BATCH, row_groups=[group], use_threads=False):
+        wanted = [at for at, line in enumerate(batch.column("line").to_pylist()) if line in lines]
+        yield from (decode(batch.slice(at, 1).to_pylist()[0]) for at in wanted)
+
+
 def _from_group(file: Any, group: int, start: int, stop: int) -> Iterator[dict[str, Any]]:
     """Rows start ≤ number < stop of one row group; both may lie outside it."""
     at = 0

@@ -111,6 +111,7 @@ _TABLE = (
     Rule("length_bias", "preference", "warning", "The longer answer nearly always wins", "In more than 90 % of the rows: the model would learn “longer is better”."),
     # --- tokens: with the model's tokenizer and template, or estimated ----------------------------------------------------
     Rule("long_rows", "tokens", "info", "Rows that are probably too long", "Estimated without a tokenizer. Check with the model you will train."),
+    Rule("tokens_unchecked", "tokens", "warning", "Tokens not counted", "The tokenizer that was to be used is not there any more."),
     Rule("no_template", "tokens", "info", "The model has no chat template", "ChatML is used in its place, as in training."),
     Rule("template_refuses", "tokens", "error", "Conversations the chat template refuses", "Training would stop at this row. The template's words are shown.",
          fix="leaves these rows out"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from datasets_app.models import Dataset
@@ -20,12 +21,25 @@ class Preview:
     total: int
     offset: int
     limit: int
+    rendered: list[list[dict[str, Any]]] | None = None
 
 
-def preview_dataset(*, dataset: Dataset, offset: int = 0, limit: int = 20, search: str = "", split: str = "") -> Preview:
-    """Rows from `offset` (in constant time), or those whose text holds `search`. Beyond the end there are none.
+def preview_dataset(
+    *,
+    dataset: Dataset,
+    offset: int = 0,
+    limit: int = 20,
+    search: str = "",
+    split: str = "",
+    rule: str = "",
+    model_id: int | None = None,
+    max_length: int | None = None,
+) -> Preview:
+    """Rows from `offset` (in constant time), those whose text holds `search`, or those kept as examples of a problem (`rule`).
+    Beyond the end there are none. With a model, `rendered` is how it will see each of them (services/render_rows.py).
 
-    Refuses an offset or limit out of range, an unknown split (Invalid), and a dataset that is not ready (Conflict).
+    Refuses an offset or limit out of range, an unknown split or model (Invalid), a dataset that is not ready (Conflict), and
+    rendering while no worker answers (Unavailable).
     """
     from datasets_app.formats import rowsfile
 
@@ -36,12 +50,30 @@ def preview_dataset(*, dataset: Dataset, offset: int = 0, limit: int = 20, searc
         raise invalid_field("limit", f"Must be 1 to {MAX_ROWS}.")
     path = dataset.split_file(split) if split else dataset.rows_file
     columns = rowsfile.columns_in_use(path)
-    if words := search.strip():
+    if rule:
+        rows, total = _with_problem(dataset, path, rule, offset, limit)
+    elif words := search.strip():
         rows, total = rowsfile.search(path, words, offset, limit)
     else:
         rows, total = rowsfile.read_slice(path, offset, limit), rowsfile.count_rows(path)
     shown = [{name: row[name] for name in ("line", *columns)} for row in rows]
-    return Preview(columns, shown, total, offset, limit)
+    rendered = None
+    if model_id is not None:
+        from datasets_app.services.render_rows import render_rows
+
+        rendered = render_rows(dataset=dataset, rows=shown, model_id=model_id, max_length=max_length)
+    return Preview(columns, shown, total, offset, limit, rendered)
+
+
+def _with_problem(dataset: Dataset, path: Path, rule: str, offset: int, limit: int) -> tuple[list[dict[str, Any]], int]:
+    """The rows whose lines the report keeps for a rule; those that could not be read are not among the rows."""
+    from datasets_app.formats import rowsfile
+
+    lines = sorted(
+        {problem["line"] for problem in dataset.report.get("problems", []) if problem["rule"] == rule and problem["line"]}
+    )
+    rows = rowsfile.read_lines(path, lines)
+    return rows[offset : offset + limit], len(rows)
 
 
 def refuse_unready(dataset: Dataset, split: str = "", *, gated: bool = False) -> None:

@@ -43,6 +43,7 @@ def split_dataset(
     wish = Wish(
         train=train, validation=validation, test=test, seed=seed, shuffle=shuffle, stratify_by=stratify_by, group_by=group_by
     )
+    mapping, rows = dataset.mapping, dataset.report.get("valid_rows", dataset.rows)
     try:
         division = divide(dataset.rows_file, wish)
     except SplitError as error:
@@ -50,16 +51,16 @@ def split_dataset(
     except FileNotFoundError:
         raise Conflict("The rows are missing on the server. Check the dataset again.", code="file_missing") from None
     leakage = find_leakage(dataset.rows_file, division.of)
-    return _keep(dataset, wish, division, leakage, by)
+    return _keep(dataset, _plan(wish, division, leakage, by) | {"mapping": mapping, "rows": rows}, division)
 
 
-def _keep(dataset: Dataset, wish: Wish, division: Division, leakage: Leakage, by: User | None) -> Dataset:
+def _keep(dataset: Dataset, plan: dict[str, Any], division: Division) -> Dataset:
     """Files first, then the row that names them; the files of the earlier split go last."""
     folder, before = f"splits-{secrets.token_hex(6)}", dataset.split_plan.get("folder")
     try:
         write_splits(dataset.rows_file, dataset.directory / folder, division)
         with transaction.atomic():
-            _point_at(dataset, division, _plan(wish, division, leakage, folder, by))
+            _point_at(dataset, division, plan | {"folder": folder})
             if before:
                 transaction.on_commit(partial(storage.remove_tree, dataset.directory / before))
     except BaseException:
@@ -78,10 +79,9 @@ def _point_at(dataset: Dataset, division: Division, plan: dict[str, Any]) -> Non
     dataset.refresh_from_db()
 
 
-def _plan(wish: Wish, division: Division, leakage: Leakage, folder: str, by: User | None) -> dict[str, Any]:
+def _plan(wish: Wish, division: Division, leakage: Leakage, by: User | None) -> dict[str, Any]:
     return {
         **vars(wish),
-        "folder": folder,
         "grouped": division.grouped,
         "groups": division.groups,
         "unused": division.counts.get(UNUSED, 0),

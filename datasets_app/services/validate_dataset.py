@@ -5,12 +5,14 @@ from __future__ import annotations
 import errno
 import logging
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from celery import shared_task
 from django.utils import timezone
 
+from datasets_app import tokens
 from datasets_app.announce import announce
 from datasets_app.derive import DERIVED, SourceGone, make_source
 from datasets_app.doctor.examination import Doctor
@@ -21,25 +23,37 @@ from datasets_app.formats.source import Source
 from datasets_app.gates import gates_of, judge
 from datasets_app.models import Dataset
 from datasets_app.services.delete_dataset import refuse_in_use
+from datasets_app.token_checks import count_tokens
 from finetune.core import storage
 from finetune.core.errors import Conflict, invalid_field
 
 logger = logging.getLogger(__name__)
 S = Dataset.Status
+TELL_EVERY = 0.3  # seconds
 
 
-def validate_dataset(*, dataset: Dataset, mapping: str | dict[str, Any] | None = None) -> Dataset:
+def validate_dataset(
+    *,
+    dataset: Dataset,
+    mapping: str | dict[str, Any] | None = None,
+    tokenizer_model_id: int | None = None,
+    max_length: int | None = None,
+) -> Dataset:
     """Read the stored file again, with another mapping if one is given ({} takes it away). Returns at once.
 
-    Refuses a mapping that makes no sense (Invalid), a dataset that is being read already or that a queued or running
-    job learns from (Conflict).
+    With a model its tokenizer and chat template are used to find rows that are cut at `max_length` tokens, refused or teach
+    nothing; without one, lengths are estimated from bytes. Refuses a mapping that makes no sense or a model that is not the
+    owner's (Invalid), a dataset that is being read already or that a queued or running job learns from (Conflict).
     """
     try:
         fields = dataset.mapping if mapping is None else read_mapping(mapping)
     except MappingError as error:
         raise invalid_field("mapping", str(error)) from None
+    if tokenizer_model_id is not None:
+        tokens.tokenizer_directory(dataset.owner, tokenizer_model_id, "tokenizer_model_id")
     refuse_in_use(dataset)
-    if not dataset.move(S.UPLOADED, when=(S.READY, S.INVALID), mapping=fields, restarts=0, updated_at=timezone.now()):
+    values = {"mapping": fields, "checks": {"tokenizer_model_id": tokenizer_model_id, "max_length": max_length}}
+    if not dataset.move(S.UPLOADED, when=(S.READY, S.INVALID), **values, restarts=0, updated_at=timezone.now()):
         raise Conflict("The dataset is being read already. Wait until that is done.")
     ingest.delay_on_commit(dataset.pk)
     return dataset
@@ -56,17 +70,23 @@ class _Claim:
         self.mine = Dataset.objects.filter(pk=pk, status=S.VALIDATING, attempt=attempt)
         self.pk = pk
         self.attempt = attempt
-        self.began = time.monotonic()
+        self.began, self.told = time.monotonic(), 0.0
 
     def save(self, **values: Any) -> None:
         if not self.mine.update(updated_at=timezone.now(), **values):
             raise _Lost
 
-    def progress(self, done: int, total: int) -> None:
+    def rows(self, done: int, total: int) -> None:
+        """The same for rows, while their tokens are counted."""
+        if time.monotonic() - self.told > TELL_EVERY or done == total:
+            self.told = time.monotonic()
+            self.progress(done, total, "rows")
+
+    def progress(self, done: int, total: int, unit: str = "bytes") -> None:
         """Bytes of the file that are behind us, kept in the row and told to the sockets."""
         rate = done / max(time.monotonic() - self.began, 1e-3)
         eta = round((total - done) / rate, 1) if rate else None
-        progress = {"done": done, "total": total, "unit": "bytes", "rate": round(rate), "eta_seconds": eta}
+        progress = {"done": done, "total": total, "unit": unit, "rate": round(rate), "eta_seconds": eta}
         self.save(progress=progress)
         announce(self.pk, progress=progress)
 
@@ -107,13 +127,18 @@ def _read(dataset: Dataset, staged: Path, claim: _Claim) -> None:
     if dataset.origin in DERIVED and not dataset.content_hash:
         make_source(dataset)
     with Source(dataset.original_file) as source:
-        outcome = convert(source, staged, dataset.mapping, claim.progress, Doctor)
+        outcome = convert(
+            source, staged, dataset.mapping, claim.progress, partial(Doctor, max_length=dataset.checks.get("max_length"))
+        )
+    lines = count_tokens(dataset, staged, outcome, claim.rows) if outcome.valid_rows else {}
     claim.save()  # still ours? Then the file may change
     if outcome.valid_rows:
         staged.replace(dataset.rows_file)
     else:
         dataset.rows_file.unlink(missing_ok=True)
-    claim.save(**_findings(dataset, outcome))
+    findings = _findings(dataset, outcome)
+    findings["report"]["lines"] = lines
+    claim.save(**findings)
 
 
 def _findings(dataset: Dataset, outcome: Outcome) -> dict[str, Any]:
@@ -131,14 +156,21 @@ def _findings(dataset: Dataset, outcome: Outcome) -> dict[str, Any]:
         "kind": outcome.kind,
         "rows": outcome.rows,
         "columns": [printable(column, 200) for column in outcome.columns],
-        "splits": {"train": outcome.valid_rows} if outcome.valid_rows else {},
-        "split_plan": {},  # other rows can't have the old split
+        **_splits(dataset, outcome),
         "errors": problems.errors,
         "warnings": problems.warnings,
         "report": report,
         "summary": outcome.summary,
         "progress": None,
     }
+
+
+def _splits(dataset: Dataset, outcome: Outcome) -> dict[str, Any]:
+    """The rows' division stays while they are the same rows; other rows can't have it."""
+    plan = dataset.split_plan
+    if plan and (plan.get("rows"), plan.get("mapping")) == (outcome.valid_rows, dataset.mapping):
+        return {"splits": dataset.splits, "split_plan": plan}
+    return {"splits": {"train": outcome.valid_rows} if outcome.valid_rows else {}, "split_plan": {}}
 
 
 def _give_up(claim: _Claim, words: str) -> None:

@@ -144,13 +144,13 @@ def test_strangers_find_nothing(alice: User, charlie_api: APIClient, charlie_pag
     assert dataset.split_plan == {}
 
 
-def test_a_new_split_replaces_the_old_one_and_reading_again_ends_it(alice: User, django_capture_on_commit_callbacks: Any) -> None:
+def test_a_new_split_replaces_the_old_one_and_other_rows_end_it(alice: User, django_capture_on_commit_callbacks: Any) -> None:
     dataset = make_read(alice, jsonl(*pairs(20)))
     for seed in (1, 2):
         with django_capture_on_commit_callbacks(execute=True):
             split_dataset(dataset=dataset, train=0.5, validation=0.5, seed=seed)
     assert len([path for path in dataset.directory.iterdir() if path.is_dir()]) == 1
-    validate_dataset(dataset=dataset)
+    validate_dataset(dataset=dataset, mapping={"prompt": "completion", "completion": "prompt"})
     ingest(dataset.pk)
     dataset.refresh_from_db()
     assert (dataset.splits, dataset.split_plan) == ({"train": 20}, {})

@@ -1,0 +1,193 @@
+"""Rows as a model will see them: measured by the thousand, or shown with the part that is learned marked.
+
+The same rendering and the same tokenizer as training (chat.py, data.py), without its files: the platform's doctor,
+statistics and preview use this in a worker.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from .chat import Rendered, TemplateError, ensure_template, render
+
+Row = dict[str, Any]
+FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "chat_template.jinja",
+    "special_tokens_map.json",
+    "tokenizer.model",
+    "vocab.json",
+    "merges.txt",
+)
+MAKERS = ("rowtokens.py", "chat.py")
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """Tokens of one row: in all, learned, learned within max_length, and where the last answer begins; `refused` is the
+    chat template's reason, and then the counts are 0."""
+
+    tokens: int
+    trained: int
+    trained_within: int
+    last_answer_at: int | None
+    refused: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A stretch of the rendered text; `cut` lies beyond max_length."""
+
+    text: str
+    trained: bool
+    cut: bool = False
+
+
+def fingerprint(directory: Path) -> str:
+    """What decides the tokens: the tokenizer's files and the code that renders. No library is loaded for it."""
+    found = hashlib.sha256()
+    files = [directory / name for name in FILES] + [Path(__file__).with_name(name) for name in MAKERS]
+    for path in files:
+        if path.is_file():
+            found.update(path.name.encode() + b"\x00" + path.read_bytes())
+    return found.hexdigest()
+
+
+class _Encoded:
+    """A tokenised text. It is asked for single places: a list of all of them costs more than finding the tokens."""
+
+    def __init__(self, encoding: Any):
+        self.encoding, self.tokens = encoding, len(encoding)
+
+    def begin_of(self, token: int) -> int:
+        return self.encoding.offsets[token][0]
+
+    def first_at(self, char: int) -> int:
+        """The first token that begins at this character or after it."""
+        found = self.encoding.char_to_token(char)
+        if found is None:  # behind the last one, or a blank that no token covers
+            return bisect_left(self.encoding.offsets, (char,))
+        return found if self.encoding.token_to_chars(found)[0] >= char else found + 1
+
+
+class _Spread(_Encoded):
+    """So many tokens, evenly over so many characters."""
+
+    def __init__(self, length: int, tokens: int):
+        self.length, self.tokens = length, tokens
+
+    def begin_of(self, token: int) -> int:
+        return token * self.length // self.tokens
+
+    def first_at(self, char: int) -> int:
+        return -(-char * self.tokens // max(1, self.length))
+
+
+class RowTokens:
+    """One model's tokenizer with its chat template (ChatML where it has none; `made_up_template` says so)."""
+
+    def __init__(self, directory: Path):
+        from transformers import AutoTokenizer
+
+        self.tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True)
+        self.made_up_template = ensure_template(self.tokenizer)
+        self.context = _context_of(directory)
+
+    def measure(self, rows: Sequence[Row], kind: str, max_length: int | None = None) -> list[Measure]:
+        """Canonical rows of one kind → their measures, in order. A comparison counts as its longer side."""
+        sides = [(number, turns) for number, row in enumerate(rows) for turns in _sides(row, kind)]
+        texts = [self._render(turns) for _, turns in sides]
+        measured = self._measured(texts, kind, max_length or 2**62)
+        found: list[Measure | None] = [None] * len(rows)
+        for (number, _), measure in zip(sides, measured, strict=True):
+            before = found[number]
+            found[number] = measure if before is None else _worse(before, measure)
+        return [measure for measure in found if measure is not None]
+
+    def segments(self, row: Row, kind: str, max_length: int | None = None) -> list[Segment]:
+        """What the model sees of a row, cut into stretches that are learned or not; TemplateError's words when it sees nothing."""
+        found: list[Segment] = []
+        for turns in _sides(row, kind):
+            text = self._render(turns)
+            found += [Segment(text, False)] if isinstance(text, str) else self._marked(text, kind, max_length)
+        return found
+
+    def _render(self, row: Row) -> Rendered | str:
+        """The rendered text, or why there is none."""
+        if "text" in row:
+            text = row["text"] + (self.tokenizer.eos_token or "")
+            return Rendered(text, [(0, len(text))])
+        try:
+            return render(self.tokenizer, row["messages"], row.get("tools"))
+        except TemplateError as error:
+            return f"The chat template refuses this conversation: {error}"
+
+    def _measured(self, texts: list[Rendered | str], kind: str, max_length: int) -> list[Measure]:
+        usable = [text for text in texts if not isinstance(text, str)]
+        encoded = iter(zip(usable, self._encode([text.text for text in usable], special=kind == "text"), strict=True))
+        return [
+            Measure(0, 0, 0, None, text) if isinstance(text, str) else _measure(*next(encoded), kind, max_length) for text in texts
+        ]
+
+    def _encode(self, texts: list[str], *, special: bool) -> list[_Encoded]:
+        if self.tokenizer.is_fast:
+            return [_Encoded(found) for found in self.tokenizer.backend_tokenizer.encode_batch(texts, add_special_tokens=special)]
+        # A slow tokenizer does not tell where its tokens lie; spread evenly over the text, their shares come out about right.
+        return [_Spread(len(text), len(self.tokenizer(text, add_special_tokens=special)["input_ids"])) for text in texts]
+
+    def _marked(self, text: Rendered, kind: str, max_length: int | None) -> list[Segment]:
+        encoded = self._encode([text.text], special=kind == "text")[0]
+        visible = len(text.text) if max_length is None or encoded.tokens <= max_length else encoded.begin_of(max_length)
+        edges = sorted({0, len(text.text), visible, *(edge for span in text.spans for edge in span)})
+        return [
+            Segment(text.text[start:end], any(a <= start < b for a, b in text.spans), cut=start >= visible)
+            for start, end in pairwise(edges)
+        ]
+
+
+def _measure(text: Rendered, encoded: _Encoded, kind: str, max_length: int) -> Measure:
+    """Counted as data.py counts: a token is learned when it begins inside a span, and the first token never is."""
+    total = encoded.tokens
+    if kind == "text":
+        return Measure(total, max(0, total - 1), max(0, min(total, max_length) - 1), 0)
+    trained = within = 0
+    last: int | None = None
+    for start, end in text.spans:
+        first, after = encoded.first_at(start), encoded.first_at(end)
+        last = first
+        first = max(first, 1)
+        trained += max(0, after - first)
+        within += max(0, min(after, max_length) - first)
+    return Measure(total, trained, within, last)
+
+
+def _sides(row: Row, kind: str) -> list[Row]:
+    """The conversations a row holds: one, or for a comparison the prompt with each answer."""
+    if kind in ("sft", "text"):
+        return [row]
+    answers = ("chosen", "rejected") if kind == "preference" else ("completion",)
+    return [{"messages": [*row["prompt"], *row[name]], "tools": row.get("tools")} for name in answers]
+
+
+def _worse(one: Measure, two: Measure) -> Measure:
+    if one.refused or two.refused:
+        return one if one.refused else two
+    return one if one.tokens >= two.tokens else two
+
+
+def _context_of(directory: Path) -> int | None:
+    """The model's longest sequence, from its config."""
+    try:
+        config = json.loads((directory / "config.json").read_text())
+    except (OSError, ValueError):
+        return None
+    value = config.get("max_position_embeddings") or config.get("text_config", {}).get("max_position_embeddings")
+    return value if isinstance(value, int) else None
