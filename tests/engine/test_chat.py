@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from training.engine.chat import CHATML, TemplateError, ensure_template, render, turn_end
+from training.engine.chat import TemplateError, render, turn_end
 
 CHAT = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 INST = "<s>{% for m in messages %}{% if m.role == 'user' %}[INST] {{ m.content }} [/INST]{% else %} {{ m.content }}</s>{% endif %}{% endfor %}"
@@ -114,14 +114,6 @@ def test_everything_is_learned_when_asked() -> None:
 def test_the_templates_own_refusal_is_told() -> None:
     with pytest.raises(TemplateError, match="roles must alternate"):
         render(Templated(STRICT), TALK[1:])
-
-
-@pytest.mark.parametrize(("vocabulary", "end"), [(("<|im_end|>",), "<|im_end|>"), ((), "</s>")])
-def test_a_tokenizer_without_template_gets_one_it_can_end(vocabulary, end) -> None:
-    tokenizer = Templated(None, vocabulary)
-    assert ensure_template(tokenizer) and not ensure_template(tokenizer)
-    assert tokenizer.chat_template == CHATML.replace("{end}", end)
-    assert learned(tokenizer.chat_template, TALK) == [f"Four.{end}", f"Seven.{end}"]
 
 
 @pytest.mark.parametrize(("name", "end"), [("chatml", "<|im_end|>"), ("inst", "</s>"), ("plain", "</s>")])

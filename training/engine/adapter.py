@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from typing import Any
 
 from .attempt import Attempt
 from .model import Device, load_model, target_modules, uses_bf16
+from .options import MUTATING_INITS
 from .quantization import load_quantised
 
 
@@ -15,7 +18,9 @@ def load_base(attempt: Attempt, device: Device, adapter: str) -> Any:
         return load_quantised(attempt, device)
     # A frozen base loses nothing in bfloat16 that autocast would not round anyway, and takes half the memory. Weights that
     # learn stay in float32: bfloat16 would round away small updates. bf16 only computes in it.
-    return load_model(attempt, half=adapter == "lora" and uses_bf16(attempt.config, device))
+    half = adapter == "lora" and uses_bf16(attempt.config, device)
+    # What pissa and olora leave in the base must not be rounded: the result is told as a difference from it.
+    return load_model(attempt, half=half and attempt.config.init_lora_weights not in MUTATING_INITS)
 
 
 def adapter_settings(attempt: Attempt, base: Any) -> Any:
@@ -23,6 +28,7 @@ def adapter_settings(attempt: Attempt, base: Any) -> Any:
     from peft import LoraConfig
 
     config = attempt.config
+    beginning: Any = True if config.init_lora_weights == "default" else config.init_lora_weights
     return LoraConfig(
         task_type="CAUSAL_LM",
         r=config.lora_r,
@@ -31,6 +37,7 @@ def adapter_settings(attempt: Attempt, base: Any) -> Any:
         target_modules=target_modules(base, config.lora_target_modules),
         use_rslora=config.use_rslora,
         use_dora=config.use_dora,
+        init_lora_weights=beginning,
     )
 
 
@@ -41,7 +48,23 @@ def with_adapter(attempt: Attempt, base: Any) -> Any:
 
     settings = adapter_settings(attempt, base)
     set_seed(attempt.config.seed)
-    return get_peft_model(base, settings)
+    model = get_peft_model(base, settings)
+    if attempt.config.init_lora_weights in MUTATING_INITS and attempt.world.is_main:
+        _keep_beginning(attempt, model)
+    return model
+
+
+def _keep_beginning(attempt: Attempt, model: Any) -> None:
+    """Save the adapter as it begins, by which the result becomes one for the untouched base (output.py). A resumed run makes the
+    same one again: it depends on the base and the seed only."""
+    from peft.utils import CONFIG_NAME
+
+    beginning = attempt.dir.beginning
+    shutil.rmtree(beginning, ignore_errors=True)
+    model.save_pretrained(beginning)
+    # PEFT reads it back as an adapter like any other, which it must not start from the base's directions once more.
+    settings = beginning / CONFIG_NAME
+    settings.write_text(json.dumps(json.loads(settings.read_text()) | {"init_lora_weights": True}))
 
 
 def in_full_precision(model: Any) -> Any:

@@ -15,15 +15,6 @@ from typing import Any
 Message = dict[str, Any]
 Span = tuple[int, int]
 
-# For tokenizers that bring none. `{end}` is <|im_end|> where the vocabulary has it, else the end-of-text token,
-# because a frozen model can't learn a token it has never seen.
-CHATML = (
-    "{%- for message in messages -%}"
-    "{{ '<|im_start|>' + message['role'] + '\\n' + (message['content'] or '') + '{end}\\n' }}"
-    "{%- endfor -%}"
-    "{%- if add_generation_prompt -%}{{ '<|im_start|>assistant\\n' }}{%- endif -%}"
-)
-
 
 class TemplateError(ValueError):
     """The chat template refuses a conversation; the text is the template's own reason."""
@@ -37,17 +28,10 @@ class Rendered:
     spans: list[Span]
 
 
-def ensure_template(tokenizer: Any) -> bool:
-    """Give a tokenizer without a chat template the ChatML one; True when that was needed."""
-    if tokenizer.chat_template:
-        return False
-    end = "<|im_end|>" if "<|im_end|>" in tokenizer.get_vocab() else tokenizer.eos_token or "<|im_end|>"
-    tokenizer.chat_template = CHATML.replace("{end}", end)
-    return True
-
-
-def render(tokenizer: Any, messages: list[Message], tools: Any = None, *, everything: bool = False) -> Rendered:
-    """The conversation's text and its trained spans: all of it with `everything`, else each assistant turn.
+def render(
+    tokenizer: Any, messages: list[Message], tools: Any = None, *, everything: bool = False, last_only: bool = False
+) -> Rendered:
+    """The conversation's text and its trained spans: all of it with `everything`, else each assistant turn or the last one.
 
     An answer that ends the conversation without a closing token gets the end-of-text token, or the model would never
     learn to stop. A message with `weight` 0 is not trained (OpenAI's convention). TemplateError when it can't be rendered.
@@ -58,8 +42,9 @@ def render(tokenizer: Any, messages: list[Message], tools: Any = None, *, everyt
         text = _closed(tokenizer, full, len(full), special)
         return Rendered(text, [(0, len(text))])
     spans = []
-    for index, message in enumerate(messages):
-        if message["role"] != "assistant" or message.get("weight") == 0:
+    answers = [index for index, message in enumerate(messages) if message["role"] == "assistant"]
+    for index in answers[-1:] if last_only else answers:
+        if messages[index].get("weight") == 0:
             continue
         span = _answer_span(tokenizer, messages, tools, index, full, special)
         if span is None:

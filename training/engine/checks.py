@@ -65,7 +65,7 @@ def check_config(method: str, values: dict[str, Any]) -> dict[str, Any]:
             _take(checked, known[name], value, method)
         except ValueError as error:
             errors[name] = [str(error)]
-    for name, text in _contradictions(Config(**checked)):
+    for name, text in _contradictions(method, Config(**checked)):
         errors.setdefault(name, [text])
     errors |= _check_devices(checked, adapter_of(method, checked))
     if errors:
@@ -73,7 +73,7 @@ def check_config(method: str, values: dict[str, Any]) -> dict[str, Any]:
     return checked
 
 
-def _contradictions(config: Config) -> Iterator[tuple[str, str]]:
+def _contradictions(method: str, config: Config) -> Iterator[tuple[str, str]]:
     """Options that are each possible but not together, as (the one to change, why)."""
     if config.bf16 and config.fp16:
         yield "fp16", "Choose bf16 or fp16, not both."
@@ -81,6 +81,11 @@ def _contradictions(config: Config) -> Iterator[tuple[str, str]]:
         yield (
             "init_lora_weights",
             f"{config.init_lora_weights} can't be combined with use_dora. Choose default, or turn use_dora off.",
+        )
+    if config.init_lora_weights in MUTATING_INITS and adapter_of(method, vars(config)) == "qlora":
+        yield (
+            "init_lora_weights",
+            f"{config.init_lora_weights} changes the base's weights, which QLoRA holds in four bits. Choose default.",
         )
     if config.init_lora_weights == "orthogonal" and config.lora_r % 2:
         yield "lora_r", "Must be even when init_lora_weights is orthogonal."

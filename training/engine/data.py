@@ -33,6 +33,9 @@ class Prepared:
     tokens: int = 0
     trained_tokens: int = 0
     cut: int = 0
+    lost_answers: int = 0
+    divided: int = 0
+    longest: int = 0
     dropped: list[int] = field(default_factory=list)
     unlike: int = 0
     example: str = ""
@@ -76,33 +79,36 @@ def prepare(
     kind: str,
     max_length: int,
     assistant_only: bool,
+    last_only: bool = False,
+    chunks: bool = False,
     stop: StopRequest,
     keep: Any = None,
 ) -> Prepared:
     """Tokenise the rows of `source` whose index `keep` accepts (all when None) into the Arrow file `target`.
 
-    A row whose answer is cut away entirely is dropped and counted. bad_data names the line of a row that can't be used.
+    A row longer than `max_length` is cut there, or with `chunks` divided into several. One whose answer is cut away entirely is
+    dropped and counted. `last_only` learns only the last answer. bad_data names the line of a row that can't be used.
     """
     prepared = Prepared(target)
     with _writer(target) as writer:
         for rows in _batches(source, kind, keep):
             stop.check()
-            texts = [_render(tokenizer, row, kind, assistant_only) for row in rows]
+            texts = [_render(tokenizer, row, kind, assistant_only, last_only) for row in rows]
             examples = [
-                _example(prepared, row["line"], ids, trained, max_length)
+                _examples(prepared, row["line"], ids, trained, max_length, chunks)
                 for row, (ids, trained) in zip(rows, _tokenise(tokenizer, texts, kind), strict=True)
             ]
-            _look(prepared, tokenizer, rows, examples, kind)
-            writer.write(_record_batch([example for example in examples if example]))
+            _look(prepared, tokenizer, rows, [parts[0] if parts else None for parts in examples], kind)
+            writer.write(_record_batch([part for parts in examples for part in parts]))
     return prepared
 
 
-def _render(tokenizer: Any, row: dict[str, Any], kind: str, assistant_only: bool) -> Rendered:
+def _render(tokenizer: Any, row: dict[str, Any], kind: str, assistant_only: bool, last_only: bool) -> Rendered:
     if kind == "text":
         text = row["text"] + (tokenizer.eos_token or "")
         return Rendered(text, [(0, len(text))])
     try:
-        return render(tokenizer, row["messages"], row.get("tools"), everything=not assistant_only)
+        return render(tokenizer, row["messages"], row.get("tools"), everything=not assistant_only, last_only=last_only)
     except TemplateError as error:
         raise bad_row(row["line"], f"the model's chat template refuses this conversation: {error}") from error
 
@@ -144,15 +150,36 @@ def _tokenise_slowly(tokenizer: Any, text: Rendered, special: bool) -> tuple[lis
     return ids, learned
 
 
-def _example(prepared: Prepared, line: int, ids: list[int], learned: list[bool], max_length: int) -> dict[str, list[int]] | None:
+def _examples(
+    prepared: Prepared, line: int, ids: list[int], learned: list[bool], max_length: int, chunks: bool
+) -> list[dict[str, list[int]]]:
     labels = [token if wanted else IGNORED for token, wanted in zip(ids, learned, strict=True)]
-    if len(ids) > max_length:
-        prepared.cut += 1
-        ids, labels = ids[:max_length], labels[:max_length]
-    # The first token is never predicted, so a label there teaches nothing.
+    prepared.longest = max(prepared.longest, len(ids))
+    if chunks and len(ids) > max_length:
+        prepared.divided += 1
+        parts = _divided(ids, labels, max_length)
+    else:
+        prepared.cut += len(ids) > max_length
+        prepared.lost_answers += any(label != IGNORED for label in labels[max_length:])
+        parts = [(ids[:max_length], labels[:max_length])]
+    found = [example for part in parts if (example := _example(prepared, *part))]
+    if not found:
+        prepared.dropped.append(line)
+    return found
+
+
+def _divided(ids: list[int], labels: list[int], max_length: int) -> list[tuple[list[int], list[int]]]:
+    """Pieces of at most `max_length`. Each begins with the last token of the one before, which it reads and does not learn:
+    so every token but the text's first is predicted exactly once."""
+    starts = range(0, max(1, len(ids) - 1), max_length - 1)
+    pieces = [(ids[start : start + max_length], labels[start : start + max_length]) for start in starts]
+    return [(piece, known if not index else [IGNORED, *known[1:]]) for index, (piece, known) in enumerate(pieces)]
+
+
+def _example(prepared: Prepared, ids: list[int], labels: list[int]) -> dict[str, list[int]] | None:
+    """One row for the trainer; None when it has nothing to learn. The first token is never predicted, so its label doesn't count."""
     trained = sum(label != IGNORED for label in labels[1:])
     if not trained:
-        prepared.dropped.append(line)
         return None
     prepared.rows += 1
     prepared.tokens += len(ids)

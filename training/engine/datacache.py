@@ -62,7 +62,7 @@ def _key(source: Path, part: str, options: dict[str, Any]) -> str:
         "template": template,
         # A template that writes the date makes other tokens tomorrow.
         "day": time.strftime("%Y-%m-%d") if "strftime_now" in template else "",
-        "options": {name: options[name] for name in ("kind", "max_length", "assistant_only")},
+        "options": {name: value for name, value in options.items() if name not in ("tokenizer", "stop")},
         "makers": [sha256(Path(__file__).with_name(name)) for name in MAKERS],
         "packages": [importlib.metadata.version(name) for name in ("transformers", "tokenizers")],
     }

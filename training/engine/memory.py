@@ -86,8 +86,10 @@ def trained_parameters(shape: Shape, plan: Plan) -> int:
 
 def optimizer_bytes(optim: str) -> float:
     """Bytes of state for each trained parameter."""
-    if "8bit" in optim:
+    if "8bit" in optim or "4bit" in optim:
         return ADAM_8BIT_BYTES
+    if "lion" in optim or "rmsprop" in optim:
+        return FLOAT
     return OPTIMIZER_BYTES.get(optim, ADAM_BYTES)
 
 

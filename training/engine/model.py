@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from .attempt import Attempt
-from .chat import ensure_template
 from .failures import bad_model, bad_spec
 from .spec import Config
+from .templates import written
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,10 @@ def load_tokenizer(attempt: Attempt) -> Any:
         tokenizer = AutoTokenizer.from_pretrained(path)
     except Exception as error:  # the libraries raise anything here, from KeyError to OSError
         raise bad_model(f"The model's tokenizer can't be loaded: {error}") from error
-    if ensure_template(tokenizer):
-        attempt.log("The tokenizer has no chat template: ChatML is used and saved with the result.", "warning")
+    name = attempt.config.chat_template
+    if name != "model":
+        tokenizer.chat_template = written(name, tokenizer)
+        attempt.log(f"Conversations are written in the {name} layout, which is saved with the result.")
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
     if tokenizer.pad_token is None:

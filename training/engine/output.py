@@ -30,7 +30,10 @@ def write_output(
     staged = target.with_name(f"{checkpoints.STAGING}output-{os.getpid()}")
     shutil.rmtree(staged, ignore_errors=True)
     _name_base(attempt, model)
-    model.save_pretrained(staged, **({"state_dict": weights} if weights is not None else {}))
+    options: dict[str, Any] = {"state_dict": weights} if weights is not None else {}
+    if attempt.dir.beginning.is_dir() and hasattr(model, "peft_config"):
+        options["path_initial_model_for_weight_conversion"] = str(attempt.dir.beginning)
+    model.save_pretrained(staged, **options)
     tokenizer.save_pretrained(staged)
     _generation_config(model, tokenizer, staged)
     digest = weights_digest(staged)

@@ -10,6 +10,7 @@ from .activations import Plan
 from .duration import Workload, workload
 from .memory import Memory, estimate_memory
 from .model import Device, uses_bf16, uses_checkpointing
+from .options import MUTATING_INITS
 from .shapes import Shape
 from .spec import Config
 
@@ -79,7 +80,7 @@ def plan_for(shape: Shape, method: str, config: Config, device: Device, work: Wo
     return Plan(
         adapter=adapter,
         device=device.kind,
-        half_base=half and adapter != "none",
+        half_base=half and adapter != "none" and config.init_lora_weights not in MUTATING_INITS,
         autocast=half or config.fp16,
         checkpointing=uses_checkpointing(config, device),
         optim=config.optim,

@@ -63,6 +63,11 @@ class RunDir:
     def data(self) -> Path:
         return self.path / "data"
 
+    @property
+    def beginning(self) -> Path:
+        """The adapter before its first step, where the result is told as a difference from it (adapter.py)."""
+        return self.path / "data" / "beginning"
+
     def write_spec(self, spec: TrainingSpec) -> None:
         self.path.mkdir(parents=True, exist_ok=True)
         write_atomic(self.spec_file, json.dumps(to_dict(spec), indent=2))

@@ -11,7 +11,6 @@ from .arguments import trainer_arguments
 from .attempt import Attempt
 from .best import StoppedEarly, best_checkpoint
 from .checkpoints import Checkpoint
-from .checks import needing_evaluation
 from .data import Prepared, count_rows, held_out
 from .datacache import prepare_once
 from .evaluation import TokenMeans
@@ -19,7 +18,11 @@ from .failures import bad_data, bad_spec
 from .measure import packages
 from .model import Device, context_length
 from .output import write_output
+from .preflight import look_at_first_batch
+from .refusals import evaluation_refusals
 from .stopping import Cancelled
+
+LOST = 0.3  # share of answers cut off beyond which a run hardly teaches what was meant
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,8 @@ def _prepare_splits(attempt: Attempt, tokenizer: Any) -> tuple[Prepared, Prepare
         "kind": data.kind,
         "max_length": _max_length(attempt),
         "assistant_only": config.assistant_only_loss,
+        "last_only": config.mask_history,
+        "chunks": attempt.spec.method == "pretrain",
         "stop": attempt.stop,
     }
     split = f"{config.eval_fraction}:{config.seed}" if out else "all"
@@ -84,8 +89,16 @@ def _report(attempt: Attempt, train: Prepared, evaluation: Prepared | None) -> N
         f"{train.rows} rows to learn from, {evaluation.rows if evaluation else 0} held out; "
         f"{train.tokens} tokens, {train.trained_tokens} of them learned. The first row teaches: {train.example!r}"
     )
+    if train.divided:
+        attempt.log(f"{train.divided} texts are longer than max_length and were divided; no token is left out.")
     if train.cut:
         attempt.log(f"{train.cut} of {rows} rows are longer than max_length and were cut.", "warning")
+    if attempt.spec.data.kind != "text" and train.lost_answers > LOST * rows:
+        attempt.log(
+            f"{train.lost_answers / rows:.0%} of the rows lose the end of their answer to max_length: the model would learn to "
+            f"break off. The longest row has {train.longest} tokens; raise max_length.",
+            "warning",
+        )
     if train.dropped:
         lines = ", ".join(str(line) for line in train.dropped[:10])
         attempt.log(f"{len(train.dropped)} of {rows} rows have no answer left to learn and are skipped (lines {lines}).", "warning")
@@ -114,8 +127,8 @@ def sft_trainer(
         pass
 
     evaluates = examples.evaluation is not None
-    if not evaluates and (needing := needing_evaluation(attempt.config)):
-        raise bad_spec(needing[0], "needs rows to evaluate on; raise eval_fraction or choose an evaluation split.")
+    for field, words in evaluation_refusals(attempt.config, evaluates=evaluates).items():
+        raise bad_spec(field, words)
     arguments = trainer_arguments(attempt, device, examples=len(examples.train), evaluates=evaluates, resuming=resumed is not None)
     layout: dict[str, Any] = {"packing": True, "eval_packing": False} if attempt.config.packing else {}
     layout["padding_free"] = fastpath.choose(attempt, device, model)
@@ -136,6 +149,7 @@ def sft_trainer(
         processing_class=tokenizer,
     )
     fastpath.finish(device, model)
+    look_at_first_batch(attempt, trainer, tokenizer)
     trainer.attach(
         attempt, device.kind, resumed, TokenMeans(), lambda steps: started(attempt, device, trainer, examples, resumed, steps)
     )
