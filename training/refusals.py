@@ -13,9 +13,12 @@ from finetune.core.errors import Invalid, invalid_field
 from finetune.core.templatetags.ui import method_words
 from models_app.models import LanguageModel
 from training.devices import list_devices
+from training.engine import model as engine
+from training.engine.plans import device_of
 from training.engine.quantization import obstacle
 from training.engine.ranks import CPU_PROCESSES
-from training.engine.spec import METHOD_KINDS, METHODS, adapter_of, defaults_for
+from training.engine.refusals import device_refusals, evaluation_refusals, model_refusals
+from training.engine.spec import METHOD_KINDS, METHODS, Config, adapter_of, defaults_for
 from training.executors import EXECUTORS
 
 MINIMUM_ROWS = 2
@@ -57,8 +60,12 @@ def refuse_devices(*, executor: str, config: dict[str, Any]) -> None:
         raise invalid_field("distributed", "deepspeed is not installed here. Install the deepspeed package, or choose fsdp.")
 
 
-def refuse_config(*, method: str, executor: str, model: LanguageModel, config: dict[str, Any]) -> None:
-    """Invalid when the options ask for longer rows than the model reads, or for four-bit weights where there can be none.
+def refuse_config(
+    *, method: str, executor: str, model: LanguageModel, dataset: Dataset, eval_split: str, config: dict[str, Any]
+) -> None:
+    """Invalid when the options ask for longer rows than the model reads, or for what it or the training machine can't do: layers it
+    has not, a chat template it doesn't bring, four-bit weights, number formats, optimizers, kernels; or for a rule by eval_loss
+    without rows to evaluate on.
 
     A max_length that was left alone is no wish: the engine lowers it to what the model reads, and says so.
     """
@@ -68,6 +75,22 @@ def refuse_config(*, method: str, executor: str, model: LanguageModel, config: d
     if executor == "local" and adapter_of(method, config) == "qlora" and (reason := obstacle()):
         field = "method" if method == "qlora" else "adapter"
         raise invalid_field(field, reason)
+    checked = Config(**config)
+    found = model_refusals(method, checked, model.directory, dataset.kind)
+    found |= evaluation_refusals(checked, evaluates=bool(eval_split) or checked.eval_fraction > 0)
+    if executor == "local":
+        found |= device_refusals(method, checked, _training_device())
+    if found:
+        name, words = next(iter(found.items()))
+        raise Invalid(f"{name}: {words}", fields={field: [text[0].upper() + text[1:]] for field, text in found.items()})
+
+
+def _training_device() -> engine.Device:
+    """The kind of device that a local run finds: the operator's word, else what this machine shows."""
+    if settings.TRAINING_GPUS:
+        return engine.Device("cuda", "The training machine's GPU", True)
+    device = list_devices()[0]
+    return device_of(device.kind, device.name)
 
 
 def _model(model: LanguageModel) -> str:

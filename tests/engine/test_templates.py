@@ -12,7 +12,7 @@ from tests.engine.conftest import conversation, events
 from training.engine.chat import render, turn_end
 from training.engine.options import CHAT_TEMPLATES
 from training.engine.run import run
-from training.engine.templates import LAYOUTS, brings_template, written
+from training.engine.templates import LAYOUTS, lacks_template, written
 
 pytestmark = [pytest.mark.engine, pytest.mark.filterwarnings("default")]
 TALK = [{"role": "system", "content": "Be brief."}, *conversation(1), *conversation(2)]
@@ -63,13 +63,13 @@ def test_the_end_is_the_layouts_own_where_the_vocabulary_has_it() -> None:
 
 
 def test_it_sees_in_the_files_whether_a_model_brings_one(tiny_model, bare) -> None:
-    assert brings_template(tiny_model) and not brings_template(bare)
+    assert not lacks_template(tiny_model) and lacks_template(bare)
     for name, text in (("chat_template.jinja", "x"), ("chat_template.json", '{"chat_template": "x"}')):
         (bare / name).write_text(text)
-        assert brings_template(bare)
+        assert not lacks_template(bare)
         (bare / name).unlink()
     (bare / "tokenizer_config.json").write_text('{"chat_template": "x"}')
-    assert brings_template(bare)
+    assert not lacks_template(bare)
 
 
 def test_a_model_without_one_is_refused_until_one_is_chosen(make_run, bare) -> None:

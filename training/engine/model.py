@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from . import kernels
 from .attempt import Attempt
 from .failures import bad_model, bad_spec
 from .spec import Config
-from .templates import written
+from .templates import NO_TEMPLATE, written
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,8 @@ def load_tokenizer(attempt: Attempt) -> Any:
     if name != "model":
         tokenizer.chat_template = written(name, tokenizer)
         attempt.log(f"Conversations are written in the {name} layout, which is saved with the result.")
+    if attempt.spec.data.kind != "text" and not tokenizer.chat_template:
+        raise bad_spec("chat_template", NO_TEMPLATE)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
     if tokenizer.pad_token is None:
@@ -86,8 +89,15 @@ def load_model(attempt: Attempt, *, half: bool, **options: Any) -> Any:
     from transformers import AutoModelForCausalLM
 
     path = _directory(attempt)
+    choice = kernels.choose(attempt, find_device().kind)
     try:
+        if choice.name == "unsloth":
+            return kernels.load_unsloth(
+                path, half=half, length=attempt.config.max_length, four_bit="quantization_config" in options
+            )
         model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.bfloat16 if half else torch.float32, **options)
+        if choice.name == "liger":
+            kernels.apply_liger(model)
     except MemoryError:
         raise
     except Exception as error:

@@ -16,7 +16,7 @@ from .model import Device
 from .optimizers import optimizer_refusal
 from .options import Config
 from .shapes import Shape, ShapeError, read_shape
-from .templates import LAYOUTS, brings_template
+from .templates import NO_TEMPLATE, lacks_template
 
 COMPILERS = ("c++", "g++", "clang++")
 
@@ -24,11 +24,8 @@ COMPILERS = ("c++", "g++", "clang++")
 def model_refusals(method: str, config: Config, directory: Path, kind: str) -> dict[str, str]:
     """What the model in this directory can't do with these options and this kind of rows."""
     found = {}
-    if kind != "text" and config.chat_template == "model" and not brings_template(directory):
-        others = ", ".join(LAYOUTS)
-        found["chat_template"] = (
-            f"This model brings no chat template, so nobody knows how it wants conversations written. Choose one: {others}."
-        )
+    if kind != "text" and config.chat_template == "model" and lacks_template(directory):
+        found["chat_template"] = NO_TEMPLATE
     if adapter_of(method, vars(config)) != "none" and config.lora_target_modules != ["all-linear"]:
         found |= _unknown_targets(config, directory)
     return found

@@ -68,6 +68,10 @@ LAYOUTS = {
     ),
 }  # fmt: skip
 
+NO_TEMPLATE = (
+    f"This model brings no chat template, so nobody knows how it wants conversations written. Choose one: {', '.join(LAYOUTS)}."
+)
+
 
 def written(name: str, tokenizer: Any) -> str:
     """The template of this layout for a tokenizer."""
@@ -76,11 +80,11 @@ def written(name: str, tokenizer: Any) -> str:
     return layout.text.replace("{end}", end)
 
 
-def brings_template(directory: Path) -> bool:
-    """Whether a model's files hold a chat template."""
-    if (directory / "chat_template.jinja").is_file():
-        return True
-    return any(_holds_template(directory / name) for name in ("tokenizer_config.json", "chat_template.json"))
+def lacks_template(directory: Path) -> bool:
+    """Whether a model's files show that it has no chat template. Without a tokenizer_config.json they show nothing."""
+    if not (directory / "tokenizer_config.json").is_file() or (directory / "chat_template.jinja").is_file():
+        return False
+    return not any(_holds_template(directory / name) for name in ("tokenizer_config.json", "chat_template.json"))
 
 
 def _holds_template(path: Path) -> bool:

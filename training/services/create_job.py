@@ -64,7 +64,7 @@ def create_job(
         "config": checked_config(method, config),
     }
     refuse_devices(executor=executor, config=values["config"])
-    refuse_config(method=method, executor=executor, model=model, config=values["config"])
+    refuse_config(**{key: values[key] for key in ("method", "executor", "model", "dataset", "eval_split", "config")})
     return _insert(owner, values, start, idempotency_key or None)
 
 

@@ -27,7 +27,8 @@ def start_job(*, job: TrainingJob) -> TrainingJob:
         splits = {"train_split": job.train_split, "eval_split": job.eval_split}
         refuse_unusable(method=job.method, model=job.model, dataset=job.dataset, **splits)
         refuse_devices(executor=job.executor, config=job.config)
-        refuse_config(method=job.method, executor=job.executor, model=job.model, config=job.config)
+        parts: dict[str, Any] = {"method": job.method, "executor": job.executor, "model": job.model, "dataset": job.dataset}
+        refuse_config(**parts, eval_split=job.eval_split, config=job.config)
         facts = {} if job.inputs else facts_at_start(job)
         if enqueue(job, when=Status.DRAFT, reason="Started: waiting for a free worker.", **facts):
             return job

@@ -40,7 +40,7 @@ def _new_values(job: TrainingJob, changes: dict[str, Any]) -> dict[str, Any]:
     refuse_unusable(**parts)
     values["config"] = checked_config(values["method"], _carried(job, values["method"]) | changes.get("config", {}))
     refuse_devices(executor=values["executor"], config=values["config"])
-    refuse_config(**{key: values[key] for key in ("method", "executor", "model", "config")})
+    refuse_config(**{key: values[key] for key in ("method", "executor", "model", "dataset", "eval_split", "config")})
     return values
 
 
