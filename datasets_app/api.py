@@ -18,17 +18,21 @@ from accounts.models import User
 from datasets_app import insights, serializers
 from datasets_app.filters import SEARCHED, SORTED_BY, filter_datasets
 from datasets_app.gates import gates_of, gates_of_owner
+from datasets_app.mapping_serializers import ImportHubSerializer, MappingGivenSerializer, MappingPreviewSerializer
 from datasets_app.models import Dataset
 from datasets_app.serializers import DatasetSerializer
 from datasets_app.services.cancel_measurement import cancel_measurement
+from datasets_app.services.confirm_mapping import confirm_mapping
 from datasets_app.services.delete_dataset import delete_dataset
 from datasets_app.services.diff_versions import diff_versions
 from datasets_app.services.download_dataset import FORMATS, download_dataset
 from datasets_app.services.fix_dataset import fix_dataset
+from datasets_app.services.import_hub_dataset import import_hub_dataset
 from datasets_app.services.list_versions import list_versions
 from datasets_app.services.measure_dataset import await_measurement, measure_dataset
 from datasets_app.services.mix_datasets import Part, mix_datasets
 from datasets_app.services.preview_dataset import preview_dataset
+from datasets_app.services.preview_mapping import preview_mapping
 from datasets_app.services.read_statistics import read_statistics
 from datasets_app.services.set_gates import set_gates
 from datasets_app.services.split_dataset import split_dataset
@@ -101,6 +105,26 @@ class DatasetViewSet(OwnedViewSetMixin, mixins.ListModelMixin, mixins.RetrieveMo
     def upload_batch(self, request: Request) -> Response:
         outcomes = upload_batch(owner=self._owner(), **self._parsed(serializers.UploadBatchSerializer, request.data))
         return Response({"results": [_outcome(outcome) for outcome in outcomes]})
+
+    @extend_schema(request=ImportHubSerializer, responses={202: DatasetSerializer}, summary="Bring a data set from the Hub")
+    @action(detail=False, methods=["post"], url_path="import-hub")
+    def import_hub(self, request: Request) -> Response:
+        dataset = import_hub_dataset(owner=self._owner(), **self._parsed(ImportHubSerializer, request.data))
+        return Response(DatasetSerializer(dataset).data, status=status.HTTP_202_ACCEPTED)
+
+    @extend_schema(request=None, responses=DatasetSerializer, summary="Agree to the columns that were taken by their names")
+    @action(detail=True, methods=["post"], url_path="confirm-mapping")
+    def confirm_mapping(self, request: Request, pk: str) -> Response:
+        return Response(DatasetSerializer(confirm_mapping(dataset=self.get_object())).data)
+
+    @extend_schema(
+        request=MappingGivenSerializer, responses=MappingPreviewSerializer, summary="What a mapping makes of the first rows"
+    )
+    @action(detail=True, methods=["post"], url_path="mapping-preview")
+    def mapping_preview(self, request: Request, pk: str) -> Response:
+        dataset = self.get_object()
+        shown = preview_mapping(dataset=dataset, **self._parsed(MappingGivenSerializer, request.data))
+        return Response(MappingPreviewSerializer(shown).data)
 
     @extend_schema(request=serializers.ValidateSerializer, responses={202: DatasetSerializer}, summary="Read the file again")
     @action(detail=True, methods=["post"])
@@ -251,7 +275,9 @@ class DatasetViewSet(OwnedViewSetMixin, mixins.ListModelMixin, mixins.RetrieveMo
 
 def _outcome(outcome: Uploaded) -> dict[str, Any]:
     if outcome.error is None:
-        return {"filename": outcome.filename, "ok": True, "dataset": DatasetSerializer(outcome.dataset).data}
+        note = {"note": outcome.note} if outcome.note else {}
+        dataset = {"dataset": DatasetSerializer(outcome.dataset).data} if outcome.dataset else {}
+        return {"filename": outcome.filename, "ok": True, **dataset, **note}
     error = {"detail": outcome.error.message, "code": outcome.error.code}
     fields = {"fields": outcome.error.fields} if outcome.error.fields else {}
     return {"filename": outcome.filename, "ok": False, "error": error | fields}

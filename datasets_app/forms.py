@@ -8,11 +8,6 @@ from django import forms
 
 from datasets_app.formats.schemas import FIELDS
 
-# The fields people map most come first.
-FIRST = ("prompt", "completion", "system", "instruction", "input", "output", "messages", "conversations", "text")
-MAPPABLE = (*FIRST, *(field for field in FIELDS if field not in FIRST))
-HELP = {"prompt": "the question", "completion": "the answer to learn", "messages": "a list of turns", "text": "plain text"}
-
 
 class FilesInput(forms.ClearableFileInput):
     allow_multiple_selected = True
@@ -27,38 +22,15 @@ class FilesField(forms.FileField):
 
 
 class MappingForm(forms.Form):
-    """Our field ← the name of a column; fields left empty are not mapped."""
+    """Our field ← the name of a column, as a short form may send it; what is left out is not mapped. The mapping screen has its own."""
 
-    def __init__(self, *args: Any, columns: list[str] | None = None, mapping: dict[str, str] | None = None, **kwargs: Any):
+    def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
-        for field in MAPPABLE:
-            attributes = {"placeholder": "name of your column", "autocomplete": "off"}
-            if columns:
-                attributes |= {"list": "columns"}
-            self.fields[f"map_{field}"] = forms.CharField(
-                label=field, required=False, max_length=200, help_text=HELP.get(field, ""),
-                initial=(mapping or {}).get(field, ""), widget=forms.TextInput(attrs=attributes),
-            )  # fmt: skip
-
-    def mapping_fields(self) -> list[forms.BoundField]:
-        return [self[f"map_{field}"] for field in MAPPABLE]
+        for field in FIELDS:
+            self.fields[f"map_{field}"] = forms.CharField(required=False, max_length=200)
 
     def mapping(self) -> dict[str, str]:
-        return {field: column for field in MAPPABLE if (column := self.cleaned_data.get(f"map_{field}", ""))}
-
-
-class UploadForm(MappingForm):
-    """One file or many, and what they are."""
-
-    file = FilesField(
-        label="Files",
-        allow_empty_file=True,
-        help_text="JSON, JSONL, CSV or TSV, plain or .gz; or a ZIP of those.",
-        widget=FilesInput(attrs={"accept": ".json,.jsonl,.ndjson,.csv,.tsv,.gz,.zip"}),
-    )
-    name = forms.CharField(required=False, max_length=200, help_text="Left empty, the file's own name. For one file only.")
-    description = forms.CharField(required=False, max_length=20_000, widget=forms.Textarea(attrs={"rows": 2}))
-    field_order = ("file", "name", "description")
+        return {field: column for field in FIELDS if (column := self.cleaned_data.get(f"map_{field}", ""))}
 
 
 class EditForm(forms.Form):

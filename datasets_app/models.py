@@ -8,7 +8,7 @@ from pathlib import Path
 from django.conf import settings
 from django.db import models
 
-from datasets_app.formats.source import suffix_of
+from datasets_app.formats.bundle import stored_suffix
 from finetune.core import storage
 from finetune.core.querysets import Lifecycle, OwnedQuerySet, StatusField
 
@@ -44,6 +44,7 @@ class Dataset(Lifecycle):
         UPLOAD = "upload"
         FIX = "fix"
         MIXTURE = "mixture"
+        HUB = "hub", "Hub"
 
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="datasets")
     name = models.CharField(max_length=200)
@@ -63,7 +64,7 @@ class Dataset(Lifecycle):
     version = models.PositiveIntegerField(default=1)
     parent = models.ForeignKey("self", null=True, blank=True, on_delete=models.SET_NULL, related_name="children")
     origin = models.CharField(max_length=20, choices=Origin, default=Origin.UPLOAD)
-    origin_detail = models.JSONField(default=dict, blank=True, help_text="What a fix or a mixture was made with.")
+    origin_detail = models.JSONField(default=dict, blank=True, help_text="What a fix, a mixture or an import was made with.")
     splits = models.JSONField(default=dict, help_text="Split name → rows.")
     split_plan = models.JSONField(default=dict, blank=True, help_text="How the rows were divided: services/split_dataset.py.")
     checks = models.JSONField(default=dict, blank=True, help_text="{tokenizer_model_id, max_length} the rows are checked against.")
@@ -109,7 +110,7 @@ class Dataset(Lifecycle):
     @property
     def original_file(self) -> Path:
         """The uploaded bytes, unchanged."""
-        return self.directory / f"original{suffix_of(self.source_name)}"
+        return self.directory / f"original{stored_suffix(self.source_name)}"
 
     @property
     def rows_file(self) -> Path:
@@ -121,6 +122,24 @@ class Dataset(Lifecycle):
         if not self.split_plan:
             return self.rows_file
         return self.directory / self.split_plan["folder"] / f"{name}.parquet"
+
+
+class SavedMapping(models.Model):
+    """A mapping a person keeps under a name, to use again."""
+
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="dataset_mappings")
+    name = models.CharField(max_length=100)
+    mapping = models.JSONField()
+    updated_at = models.DateTimeField(auto_now=True)
+
+    objects = OwnedQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [models.UniqueConstraint("owner", "name", name="mapping_name_once")]
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class QualityGates(models.Model):

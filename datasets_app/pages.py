@@ -10,18 +10,17 @@ from django.core.paginator import Paginator
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_GET, require_POST
 
 from datasets_app.filters import CHOICES, SEARCHED, SORTED_BY, filter_datasets
 from datasets_app.formats.rules import title_of
-from datasets_app.forms import EditForm, MappingForm, UploadForm
+from datasets_app.forms import EditForm, MappingForm
 from datasets_app.models import Dataset
+from datasets_app.services.confirm_mapping import confirm_mapping
 from datasets_app.services.delete_dataset import delete_dataset
 from datasets_app.services.download_dataset import download_dataset
 from datasets_app.services.preview_dataset import preview_dataset
 from datasets_app.services.update_dataset import update_dataset
-from datasets_app.services.upload_batch import Uploaded, upload_batch
-from datasets_app.services.upload_dataset import upload_dataset
 from datasets_app.services.validate_dataset import validate_dataset
 from finetune.core.downloads import stream_file
 from finetune.core.errors import DomainError
@@ -57,31 +56,6 @@ def _any_of(words: str) -> Q:
     return found
 
 
-@require_http_methods(["GET", "POST"])
-def upload(request: HttpRequest) -> HttpResponse:
-    form = UploadForm(request.POST or None, request.FILES or None) if request.method == "POST" else UploadForm()
-    outcomes: list[Uploaded] = []
-    if request.method == "POST" and form.is_valid():
-        try:
-            outcomes = _take(request, form)
-        except DomainError as error:
-            refuse(form, error)
-    if len(outcomes) == 1 and outcomes[0].dataset:
-        return redirect("dataset", outcomes[0].dataset.pk)
-    status = 400 if form.errors else 200
-    return render_page(request, "datasets/upload.html", {"form": form, "outcomes": outcomes}, status=status)
-
-
-def _take(request: HttpRequest, form: UploadForm) -> list[Uploaded]:
-    """One file is a dataset or a refusal in the form; several have an outcome each."""
-    files, description = form.cleaned_data["file"], form.cleaned_data["description"]
-    common: dict[str, Any] = {"owner": request.user, "description": description, "mapping": form.mapping()}
-    if len(files) == 1 and not files[0].name.lower().endswith(".zip"):
-        dataset = upload_dataset(file=files[0], name=form.cleaned_data["name"], **common)
-        return [Uploaded(files[0].name, dataset)]
-    return upload_batch(files=files, **common)
-
-
 @require_GET
 def detail(request: HttpRequest, pk: int) -> HttpResponse:
     return _detail(request, _find(request, pk))
@@ -95,7 +69,7 @@ def _detail(request: HttpRequest, dataset: Dataset, *, status: int = 200, **form
         "suggestion": suggestion,
         "valid_rows": dataset.report.get("valid_rows"),
         "edit_form": EditForm(initial={"name": dataset.name, "description": dataset.description}),
-        "mapping_form": MappingForm(columns=dataset.columns, mapping=dataset.mapping or suggestion),
+        "mapping_form": MappingForm(),
         **_rows(request, dataset),
         **forms,
     }
@@ -147,13 +121,19 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def validate(request: HttpRequest, pk: int) -> HttpResponse:
     dataset = _find(request, pk)
-    form = MappingForm(request.POST, columns=dataset.columns)
+    form = MappingForm(request.POST)
     if form.is_valid():
         try:
-            validate_dataset(dataset=dataset, mapping=form.mapping())
+            validate_dataset(dataset=dataset, mapping=None if "again" in request.POST else form.mapping())
         except DomainError as error:
             refuse(form, error)
     return _detail(request, dataset, status=400, mapping_form=form) if form.errors else redirect("dataset", pk)
+
+
+@require_POST
+def confirm(request: HttpRequest, pk: int) -> HttpResponse:
+    confirm_mapping(dataset=_find(request, pk))
+    return redirect("dataset", pk)
 
 
 @require_POST

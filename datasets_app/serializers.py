@@ -108,6 +108,7 @@ class UploadedSerializer(serializers.Serializer):
     filename = serializers.CharField()
     ok = serializers.BooleanField()
     dataset = DatasetSerializer(required=False)
+    note = serializers.CharField(required=False, help_text="Where a dataset_info.json was followed.")
     error = RefusalSerializer(required=False)
 
 

@@ -9,12 +9,12 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
 
+from datasets_app.formats.bundle import Bundle, rows_of
 from datasets_app.formats.encoding import UTF8, name_of
 from datasets_app.formats.jsonrows import Row
 from datasets_app.formats.mapping import suggest
 from datasets_app.formats.picking import columns_of, fields_of, options_of, said
 from datasets_app.formats.problems import Problem, Problems, RowError, excerpt_of
-from datasets_app.formats.readers import read_rows
 from datasets_app.formats.rowsfile import RowsWriter
 from datasets_app.formats.rules import ABOUT_THE_FILE
 from datasets_app.formats.schemas import Canonical, Shape, detect, normalise
@@ -56,12 +56,12 @@ class Outcome:
 
 
 def convert(
-    source: Source, target: Path, mapping: dict[str, Any], on_progress: OnProgress, examine: Examine | None = None
+    source: Source | Bundle, target: Path, mapping: dict[str, Any], on_progress: OnProgress, examine: Examine | None = None
 ) -> Outcome:
     """Read every row of the source and write the usable ones to `target` (Parquet); `examine` makes who looks at them closer."""
     outcome = Outcome()
     document = options_of(mapping).get("document", "line")
-    items = read_rows(source, document=document)
+    items = rows_of(source, document)
     sample = _take_sample(items, source)
     raw = [item.data for item in sample if isinstance(item, Row)]
     outcome.columns = list(dict.fromkeys(name for row in raw for name in row))[:COLUMNS_KEPT]
@@ -78,7 +78,7 @@ def convert(
     return outcome
 
 
-def _take_sample(items: Iterator[Row | Problem], source: Source) -> list[Row | Problem]:
+def _take_sample(items: Iterator[Row | Problem], source: Source | Bundle) -> list[Row | Problem]:
     """The first rows, enough to recognise the format by."""
     sample: list[Row | Problem] = []
     rows = 0
@@ -117,7 +117,7 @@ def _guessed_shape(outcome: Outcome, raw: list[dict[str, Any]], mapping: dict[st
     return shape
 
 
-def _say_how_it_was_read(source: Source, document: str, outcome: Outcome) -> None:
+def _say_how_it_was_read(source: Source | Bundle, document: str, outcome: Outcome) -> None:
     if source.encoding != UTF8:
         words = f"The file is in {name_of(source.encoding)}, not UTF-8; it was read in that."
         outcome.problems.add(Problem("other_encoding", words))
@@ -140,7 +140,7 @@ def _listed(columns: list[str]) -> str:
     return shown + (f" and {len(columns) - 8} more" if len(columns) > 8 else "")
 
 
-def _watched(items: Iterator[Row | Problem], source: Source, on_progress: OnProgress) -> Iterator[Row | Problem]:
+def _watched(items: Iterator[Row | Problem], source: Source | Bundle, on_progress: OnProgress) -> Iterator[Row | Problem]:
     """Passes the items on and tells how far the file has been read, a few times a second."""
     told = 0.0
     for number, item in enumerate(items):

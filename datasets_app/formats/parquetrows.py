@@ -30,8 +30,8 @@ def read_parquet(source: Source) -> Iterator[Row | Problem]:
             yield from _rows(pq.ParquetFile(plain), source)
         return
     try:
-        with pq.ParquetFile(source.path, pre_buffer=False, buffer_size=1024**2) as file:
-            yield from _rows(file, source)
+        file = pq.ParquetFile(source.raw, pre_buffer=False, buffer_size=1024**2)
+        yield from _rows(file, source)
     except (OSError, pa.ArrowException) as error:
         raise Damaged(str(error)) from None
 

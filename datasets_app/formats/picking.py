@@ -125,12 +125,12 @@ def _at(row: Mapping[str, Any], path: str) -> Any:
     for step in steps_of(path):
         if isinstance(value, str) and value.lstrip()[:1] in {"{", "["}:
             value = _decoded(value)
-        if (isinstance(value, Mapping) and step in value) or (
-            isinstance(value, list) and isinstance(step, int) and -len(value) <= step < len(value)
-        ):
-            value = value[step]
+        if isinstance(value, list) and isinstance(step, int):
+            value = value[step] if -len(value) <= step < len(value) else MISSING
         else:
-            return MISSING
+            value = value[step] if isinstance(value, Mapping) and step in value else MISSING  # type: ignore[index]
+        if value is MISSING:
+            break
     return value
 
 

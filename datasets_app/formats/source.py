@@ -105,12 +105,12 @@ _CONTROL = [bytes([code]) for code in range(32) if code not in (9, 10, 12, 13, 2
 class Source:
     """A file open for reading. `position` of `total` bytes (as stored) are behind us; `stream` gives UTF-8."""
 
-    def __init__(self, path: Path, suffix: str = ""):
+    def __init__(self, path: Path, suffix: str = "", *, raw: BinaryIO | None = None, total: int | None = None):
         self.path = path
         self.suffix = suffix or suffix_of(path.name)
         self.kind = self.suffix.split(".")[1]
-        self.total = path.stat().st_size
-        self._raw = path.open("rb")
+        self.total = path.stat().st_size if total is None else total
+        self._raw = raw or path.open("rb")
         self.start = 0
         self.passed: int | None = None  # told by a reader that jumps about in the file
         self.encoding = UTF8 if self.kind == "parquet" else self._find_encoding()
@@ -139,6 +139,11 @@ class Source:
     @property
     def position(self) -> int:
         return self._raw.tell() if self.passed is None else self.passed
+
+    @property
+    def raw(self) -> BinaryIO:
+        """The file as it is stored, for readers that find their own way in it."""
+        return self._raw
 
     def raw_head(self, size: int = HEAD_BYTES) -> bytes:
         """The beginning, unpacked and not decoded."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 
 from django.db import transaction
 from django.db.models import ProtectedError
@@ -22,12 +23,18 @@ def delete_dataset(*, dataset: Dataset) -> None:
         raise Conflict("The next version is being made from this one. Wait until that is done.", code="in_use")
     try:
         with transaction.atomic():
-            directory = dataset.directory
+            remove = partial(_remove, dataset.directory, dataset.content_hash)
             dataset.delete()
-            transaction.on_commit(partial(storage.remove_tree, directory))
+            transaction.on_commit(remove)
     except ProtectedError:
         names = _names(dataset, ())
         raise Conflict(f"Jobs learned from this dataset: {names}. Delete them first.", code="in_use") from None
+
+
+def _remove(directory: Path, content_hash: str) -> None:
+    """The files, and the stored copy of the original unless another dataset has the same."""
+    storage.remove_tree(directory)
+    storage.forget_blob(content_hash)
 
 
 def refuse_in_use(dataset: Dataset) -> None:

@@ -16,16 +16,17 @@ from datasets_app import tokens
 from datasets_app.announce import announce
 from datasets_app.derive import DERIVED, SourceGone, make_source
 from datasets_app.doctor.examination import Doctor
+from datasets_app.formats.bundle import open_source
 from datasets_app.formats.convert import Outcome, convert
 from datasets_app.formats.mapping import MappingError, read_mapping
 from datasets_app.formats.problems import Problem, printable
-from datasets_app.formats.source import Source
 from datasets_app.gates import gates_of, judge
+from datasets_app.hub_import import fetch_files
 from datasets_app.models import Dataset
 from datasets_app.services.delete_dataset import refuse_in_use
 from datasets_app.token_checks import count_tokens
 from finetune.core import storage
-from finetune.core.errors import Conflict, invalid_field
+from finetune.core.errors import Conflict, DomainError, invalid_field
 
 logger = logging.getLogger(__name__)
 S = Dataset.Status
@@ -103,6 +104,10 @@ def ingest(pk: int) -> None:
         _read(dataset, staged, claim)
     except (_Lost, Dataset.DoesNotExist):
         logger.info("Dataset %s was taken over or deleted while it was read.", pk)
+        if not Dataset.objects.filter(pk=pk).exists():  # an import may have made its directory again
+            storage.remove_tree(storage.dataset_dir(pk))
+    except DomainError as error:
+        _give_up(claim, error.message)
     except Exception as error:
         logger.exception("Dataset %s could not be read.", pk)
         _give_up(claim, _words(error))
@@ -123,10 +128,19 @@ def _claim(pk: int) -> _Claim | None:
     return _Claim(pk, attempt + 1)
 
 
-def _read(dataset: Dataset, staged: Path, claim: _Claim) -> None:
+def _bring_source(dataset: Dataset, claim: _Claim) -> None:
+    """The file to read where it is ours to make or to fetch."""
     if dataset.origin in DERIVED and not dataset.content_hash:
         make_source(dataset)
-    with Source(dataset.original_file) as source:
+    if dataset.origin == Dataset.Origin.HUB and not dataset.content_hash:
+        claim.save(**fetch_files(dataset, claim.progress))
+        dataset.refresh_from_db()
+        claim.began = time.monotonic()
+
+
+def _read(dataset: Dataset, staged: Path, claim: _Claim) -> None:
+    _bring_source(dataset, claim)
+    with open_source(dataset.original_file) as source:
         outcome = convert(
             source, staged, dataset.mapping, claim.progress, partial(Doctor, max_length=dataset.checks.get("max_length"))
         )

@@ -7,6 +7,7 @@ from typing import Any
 
 from django import template
 
+from datasets_app.formats.picking import fields_of, options_of, said
 from datasets_app.models import Dataset
 from finetune.core.templatetags.ui import duration, size
 
@@ -40,6 +41,14 @@ def kind_words(value: str) -> str:
 
 
 @register.filter
+def mapping_words(mapping: dict[str, Any]) -> str:
+    """prompt ← question, completion ← answers[0].text."""
+    pairs = [f"{field} ← {said(pick)}" for field, pick in fields_of(mapping).items()]
+    options = [f"{name}: {value if isinstance(value, str) else as_json(value)}" for name, value in options_of(mapping).items()]
+    return ", ".join(pairs + options)
+
+
+@register.filter
 def as_json(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
@@ -53,10 +62,11 @@ def fraction(dataset: Dataset) -> float | None:
 
 @register.filter
 def progress_words(dataset: Dataset) -> str:
-    """Reading · 12 MB of 210 MB · 22 MB/s · 9 s left."""
+    """Reading · 12 MB of 210 MB · 22 MB/s · 9 s left. Before the file of an import is here it is being fetched."""
     progress = dataset.progress
+    doing = "Fetching from the Hub" if dataset.origin == dataset.Origin.HUB and not dataset.content_hash else "Reading"
     if not progress:
-        return "Reading"
-    words = f"Reading · {size(progress['done'])} of {size(progress['total'])} · {size(progress['rate'])}/s"
+        return doing
+    words = f"{doing} · {size(progress['done'])} of {size(progress['total'])} · {size(progress['rate'])}/s"
     left = progress["eta_seconds"]
     return words if left is None else f"{words} · {duration(left)} left"

@@ -4,7 +4,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from django.conf import settings
@@ -13,6 +13,36 @@ from django.conf import settings
 def dataset_dir(pk: int) -> Path:
     """datasets/<id>/: the original file and its Parquet forms."""
     return settings.DATA_DIR / "datasets" / str(pk)
+
+
+def blob_file(sha256: str) -> Path:
+    """blobs/<ab>/<sha-256>: what was uploaded, once however many datasets are made of the same bytes."""
+    return settings.DATA_DIR / "blobs" / sha256[:2] / sha256
+
+
+def store_once(path: Path, sha256: str, target: Path) -> None:
+    """Give `target` these bytes: the stored copy where there is one, `path` moved there where there can be none.
+
+    All are hard links to one file, so the file system counts who still needs it.
+    """
+    blob = blob_file(sha256)
+    blob.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(OSError):  # it is there already, or this file system has no links
+        os.link(path, blob)
+    try:
+        if blob.stat().st_size != path.stat().st_size:
+            raise OSError("not the same bytes")
+        os.link(blob, target)
+    except OSError:
+        os.replace(path, target)
+
+
+def forget_blob(sha256: str) -> None:
+    """Remove the stored copy if no dataset links to it any more. One that is linked to meanwhile loses its name only."""
+    blob = blob_file(sha256)
+    with suppress(OSError):
+        if sha256 and blob.stat().st_nlink == 1:
+            blob.unlink()
 
 
 def model_dir(pk: int) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import zipfile
 
 from django.test import Client
@@ -10,6 +11,7 @@ from rest_framework.test import APIClient
 
 from accounts.models import User
 from datasets_app.models import Dataset
+from datasets_app.services.validate_dataset import ingest
 from tests.datasets_app.conftest import jsonl, pairs, upload_file
 
 
@@ -92,3 +94,80 @@ def test_the_page_shows_one_outcome_for_each(page: Client) -> None:
     assert "good.jsonl" in text
     assert "The file is empty (0 bytes)." in text
     assert Dataset.objects.count() == 1
+
+
+INDEX = json.dumps({
+    "sums": {"file_name": "sums.json", "columns": {"prompt": "q", "response": "r"}},
+    "other": {"file_name": "elsewhere.json"},
+}).encode()  # fmt: skip
+SUMS = json.dumps([{"q": "1 + 1", "r": "2"}, {"q": "2 + 2", "r": "4"}]).encode()
+
+
+def test_llamafactorys_index_is_followed_beside_files_and_in_an_archive(api: APIClient, alice: User) -> None:
+    beside = [upload_file(SUMS, "sums.json"), upload_file(INDEX, "dataset_info.json"), upload_file(jsonl(*pairs(2)), "x.jsonl")]
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as target:
+        target.writestr("data/sums.json", SUMS)
+        target.writestr("data/dataset_info.json", INDEX)
+    for files in (beside, [upload_file(buffer.getvalue(), "all.zip")]):
+        results = api.post("/api/datasets/upload-batch", {"files": files}, format="multipart").data["results"]
+        assert [result["ok"] for result in results] == [True] * len(results)
+        assert results[0]["dataset"]["mapping"] == {"instruction": "q", "output": "r"}
+        assert results[0]["note"]
+        assert "1 file" in results[1]["note"]
+    dataset = Dataset.objects.for_user(alice).filter(source_name="sums.json").first()
+    ingest(dataset.pk)
+    dataset.refresh_from_db()
+    assert (dataset.status, dataset.format, dataset.rows) == ("ready", "alpaca", 2)
+
+
+def test_a_mapping_that_is_given_goes_before_the_index(api: APIClient) -> None:
+    files = [upload_file(SUMS, "sums.json"), upload_file(INDEX, "dataset_info.json")]
+    body = {"files": files, "mapping": json.dumps({"prompt": "q", "completion": "r"})}
+    results = api.post("/api/datasets/upload-batch", body, format="multipart").data["results"]
+    assert results[0]["dataset"]["mapping"] == {"prompt": "q", "completion": "r"}
+
+
+def test_an_index_that_fits_nothing_is_refused_alone(api: APIClient) -> None:
+    for content in (INDEX, b"{", b"[]"):
+        files = [upload_file(content, "dataset_info.json"), upload_file(jsonl(*pairs(2)), "x.jsonl")]
+        results = api.post("/api/datasets/upload-batch", {"files": files}, format="multipart").data["results"]
+        assert [result["ok"] for result in results] == [False, True]
+
+
+def test_a_zip_uploaded_alone_stands_for_its_one_file(api: APIClient) -> None:
+    one = archive(a_jsonl=jsonl(*pairs(2)))
+    answer = api.post("/api/datasets/upload", {"file": upload_file(one, "one.zip"), "name": "Mine"}, format="multipart")
+    assert (answer.status_code, answer.data["source_name"], answer.data["name"]) == (201, "a.jsonl", "Mine")
+    two = archive(a_jsonl=jsonl(*pairs(2)), b_csv=b"text\nx\n")
+    answer = api.post("/api/datasets/upload", {"file": upload_file(two, "two.zip")}, format="multipart")
+    assert answer.status_code == 400
+    assert "2 files (a.jsonl, b.csv)" in answer.data["fields"]["file"][0]
+    assert api.post("/api/datasets/upload", {"file": upload_file(b"no", "x.zip")}, format="multipart").status_code == 400
+    assert Dataset.objects.count() == 1
+
+
+def test_an_archives_files_together_stay_under_the_limit(api: APIClient, settings: object) -> None:
+    settings.MAX_UPLOAD_BYTES = 1_000_000  # type: ignore[attr-defined]
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as target:
+        for number in range(5):
+            target.writestr(f"{number}.txt", b"word " * 60_000)
+    results = api.post("/api/datasets/upload-batch", {"files": [upload_file(buffer.getvalue(), "x.zip")]}, format="multipart").data[
+        "results"
+    ]
+    assert [result["ok"] for result in results] == [True, True, True, False, False]
+
+
+def test_with_javascript_each_outcome_is_a_row_that_asks_for_itself(page: Client, alice: User) -> None:
+    answer = page.post("/datasets/upload", {"file": upload_file(jsonl(*pairs(2)))}, headers={"HX-Request": "true"})
+    text = answer.content.decode()
+    dataset = Dataset.objects.for_user(alice).get()
+    assert f'hx-get="/datasets/{dataset.pk}/outcome"' in text
+    assert "<html" not in text
+    ingest(dataset.pk)
+    told = page.get(f"/datasets/{dataset.pk}/outcome").content.decode()
+    assert "Prompt + completion" in told
+    assert "hx-get" not in told
+    refused = page.post("/datasets/upload", {"file": upload_file(b"", "e.jsonl")}, headers={"HX-Request": "true"})
+    assert (refused.status_code, "0 bytes" in refused.content.decode()) == (200, True)

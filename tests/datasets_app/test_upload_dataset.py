@@ -15,6 +15,7 @@ from rest_framework.test import APIClient
 
 from accounts.models import User
 from datasets_app.models import Dataset
+from datasets_app.services.save_mapping import save_mapping
 from datasets_app.services.upload_dataset import upload_dataset
 from datasets_app.services.validate_dataset import ingest
 from tests.datasets_app.conftest import jsonl, make_read, pairs, upload_file
@@ -40,7 +41,7 @@ def test_it_stores_the_bytes_and_starts_reading(
 
 
 def test_a_file_already_on_disk_is_moved_not_copied(alice: User, settings: Any) -> None:
-    content = jsonl(*pairs(3))
+    content = jsonl(*pairs(3), {"prompt": "bytes that no other test stores", "completion": "x"})
     with TemporaryUploadedFile("rows.jsonl", "application/jsonl", len(content), None) as file:
         file.write(content)
         file.flush()
@@ -142,12 +143,15 @@ def test_the_page_shows_the_refusal_in_the_form(page: Client) -> None:
     answer = page.post("/datasets/upload", {"name": "nothing"})
     assert answer.status_code == 400
     assert "file" in answer.context["form"].errors
-    answer = page.post("/datasets/upload", {"file": upload_file(jsonl(*pairs(1))), "map_text": "a", "map_prompt": "b"})
+    answer = page.post("/datasets/upload", {"file": upload_file(jsonl(*pairs(1))), "axolotl": "nothing"})
     assert answer.status_code == 400
-    assert "do not belong to one format" in answer.content.decode()
+    assert "axolotl" in answer.context["form"].errors
     assert Dataset.objects.count() == 0
 
 
-def test_the_page_maps_columns(page: Client, alice: User) -> None:
-    page.post("/datasets/upload", {"file": upload_file(b"q,a\nx,y\n", "r.csv"), "map_prompt": "q", "map_completion": "a"})
+def test_the_page_maps_columns_with_a_saved_mapping(page: Client, alice: User, charlie: User) -> None:
+    saved = save_mapping(owner=alice, name="mine", mapping={"prompt": "q", "completion": "a"})
+    other = save_mapping(owner=charlie, name="his", mapping={"prompt": "q", "completion": "a"})
+    assert page.post("/datasets/upload", {"file": upload_file(b"q,a\nx,y\n", "r.csv"), "saved": other.pk}).status_code == 400
+    page.post("/datasets/upload", {"file": upload_file(b"q,a\nx,y\n", "r.csv"), "saved": saved.pk})
     assert Dataset.objects.for_user(alice).get().mapping == {"prompt": "q", "completion": "a"}
