@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 from typing import Any
 
+from finetune.core.errors import Unavailable
 from training.engine.rundir import RunDir
 from training.event_log import storable
 from training.services.read_log import read_tail
@@ -36,6 +38,10 @@ def lost(run: RunDir, cause: dict[str, int], attempts: int) -> dict[str, Any]:
     if "signal" in cause:
         message = f"The training program crashed {times} ({_signal_name(cause['signal'])})."
         return describe(run, code="crashed", message=message)
+    if not run.process_file.exists() and not cause:
+        message = f"The training program did not start in time ({times})."
+        hint = "The machine may be overloaded or a disk slow: look at the worker's log, then resume."
+        return describe(run, code="timed_out", message=message, hint=hint)
     return describe(run, code="lost", message=f"The training program disappeared {times} without a word.")
 
 
@@ -65,6 +71,14 @@ def not_started(run: RunDir, error: Exception) -> dict[str, Any]:
         return describe(
             run, code="bad_data", message=message, hint="Upload the dataset (or add the model) again and clone this job."
         )
+    if isinstance(error, Unavailable):
+        message = f"The service that was to run it refused or did not answer: {error}"
+        return describe(
+            run, code="provider_error", message=message, hint="Check the service's status and your credentials, then resume."
+        )
+    if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+        message = "The disk is full: the run's files could not be written."
+        return describe(run, code="disk_full", message=message, hint="Free some space, then resume.")
     return describe(run, code="internal", message=f"The run could not be started: {error}.")
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
 
+from finetune.core.errors import Unavailable
 from training import executors, failures
 from training.engine.launch import LaunchError
 from training.engine.rundir import RunDir, read_events
@@ -86,7 +87,7 @@ class _Follower:
                 prepare_run(self.job)
                 self._check_lease(self.lease.renew())  # else two engines would run this attempt
                 self.executor.submit(self.run_dir)
-        except (OSError, ValueError, LaunchError) as error:
+        except (OSError, ValueError, LaunchError, Unavailable) as error:
             logger.exception("Job %s could not be started.", self.job.pk)
             self._finish(Outcome.FAILED, error=failures.not_started(RunDir(self.run_dir), error))
             return False

@@ -20,9 +20,12 @@ pytestmark = [pytest.mark.engine, pytest.mark.filterwarnings("default")]
 OPTIONS = {"save_steps": 2, "eval_steps": 3, "eval_fraction": 0.1, "num_train_epochs": 2.0, "max_steps": None}
 
 
-def test_the_steps_learn_from_the_same_rows_after_the_batch_was_halved(make_run, server, plain_model, tmp_path) -> None:
+@pytest.mark.parametrize("group_by_length", [False, True])
+def test_the_steps_learn_from_the_same_rows_after_the_batch_was_halved(
+    make_run, server, plain_model, tmp_path, group_by_length
+) -> None:
     rows = write_rows(tmp_path / "rows.parquet", chat_rows(31))  # does not divide evenly
-    options = OPTIONS | {"rows": rows, "model": plain_model}
+    options = OPTIONS | {"rows": rows, "model": plain_model, "group_by_length": group_by_length}
     whole = make_run("sft", per_device_train_batch_size=8, **options)
     assert run(whole.path) == 0
     first = make_run("sft", per_device_train_batch_size=8, **options)

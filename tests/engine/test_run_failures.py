@@ -47,6 +47,28 @@ def test_numbers_that_explode_stop_the_run_at_once(make_run, tmp_path, tiny_mode
     assert "NaN" not in run_dir.events_file.read_text()
 
 
+def test_with_accumulation_too(make_run, tmp_path, tiny_model) -> None:
+    run_dir = make_run("lora", max_steps=40, gradient_accumulation_steps=3, model=exploding(tiny_model, tmp_path), **UNBOUNDED)
+    assert run(run_dir.path) == 1
+    assert failure(run_dir)["code"] == "nan_loss"
+    assert "NaN" not in run_dir.events_file.read_text() and "Infinity" not in run_dir.events_file.read_text()
+
+
+def test_an_evaluation_that_is_not_a_number_stops_the_run(make_run, tiny_model, tmp_path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    broken = tmp_path / "broken"
+    shutil.copytree(tiny_model, broken)
+    weights = load_file(broken / "model.safetensors")
+    weights["model.norm.weight"][:] = float("nan")
+    save_file(weights, broken / "model.safetensors", metadata={"format": "pt"})
+    run_dir = make_run("sft", max_steps=3, model=broken)
+    assert run(run_dir.path) == 1
+    failed = failure(run_dir)
+    assert failed["code"] == "nan_loss" and "evaluation's loss" in failed["message"] and "step 0" in failed["message"]
+    assert "NaN" not in run_dir.events_file.read_text()
+
+
 def test_broken_weights_are_never_saved(make_run, tiny_model, tmp_path) -> None:
     """Between two points of the curve nobody looks at the loss, so the save looks at the weights."""
     run_dir = make_run("sft", max_steps=40, save_steps=4, logging_steps=100, model=exploding(tiny_model, tmp_path), **UNBOUNDED)
@@ -119,8 +141,12 @@ def test_a_directory_without_spec_is_refused_and_left_alone(tmp_path) -> None:
         (RuntimeError("could not create a primitive"), "out_of_memory"),
         (OSError(errno.ENOSPC, "No space left on device"), "disk_full"),
         (RuntimeError("[enforce fail at inline_container.cc] PytorchStreamWriter failed writing file data/1"), "disk_full"),
+        (OSError("You are trying to access a gated repo."), "gated_model"),
+        (RuntimeError("[enforce fail at gloo/transport/tcp/pair.cc] Connection closed by peer"), "lost"),
+        (TimeoutError("The client socket has timed out"), "timed_out"),
         (ValueError("something else"), "internal"),
     ],
 )
 def test_an_exception_is_classified(error, code) -> None:
-    assert classify(error).code == code
+    failure = classify(error)
+    assert failure.code == code and failure.message and failure.hint

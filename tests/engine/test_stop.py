@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
+import time
 
 import pytest
 
-from tests.engine.conftest import ended, events, losses, metrics, newest_step, wait_for
+from tests.engine.conftest import chat_rows, ended, events, losses, metrics, newest_step, wait_for, write_rows
 from training.engine import checkpoints
 from training.engine.launch import start
 from training.engine.process import is_alive, terminate
@@ -75,3 +77,74 @@ def test_our_signal_handlers_go_away_with_the_run(make_run) -> None:
     before = signal.getsignal(signal.SIGTERM)
     run(make_run("sft", max_steps=1).path)
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def ask_soon(run_dir, seconds, by) -> None:
+    def ask() -> None:
+        os.kill(os.getpid(), signal.SIGTERM) if by == "signal" else run_dir.cancel_file.touch()
+
+    timer = threading.Timer(seconds, ask)
+    timer.daemon = True
+    timer.start()
+
+
+@pytest.mark.parametrize("by", ["signal", "file"])
+def test_it_stops_while_a_large_model_is_read(make_run, monkeypatch, by) -> None:
+    from training.engine.methods import sft
+
+    def slow(*args, **kwargs):
+        for _ in range(600):
+            time.sleep(0.1)
+
+    monkeypatch.setattr(sft, "load_model", slow)
+    run_dir = make_run("sft")
+    ask_soon(run_dir, 0.3, by)
+    began = time.monotonic()
+    assert run(run_dir.path) == 3
+    assert time.monotonic() - began < 10
+    assert events(run_dir, "finished")[0]["outcome"] == "cancelled"
+
+
+def test_it_stops_in_the_middle_of_a_long_tokenisation(make_run, tmp_path) -> None:
+    rows = write_rows(tmp_path / "many.parquet", chat_rows(60_000))
+    run_dir = make_run("sft", rows=rows)
+    ask_soon(run_dir, 0.6, "file")
+    assert run(run_dir.path) == 3
+    assert events(run_dir)[-1]["outcome"] == "cancelled" and not events(run_dir, "started")
+
+
+def test_it_stops_in_the_final_save_and_can_still_be_finished(make_run, monkeypatch) -> None:
+    from training.engine import output
+
+    run_dir = make_run("sft", max_steps=4)
+    real = output.weights_digest
+
+    def asked_meanwhile(directory):
+        run_dir.cancel_file.touch()
+        return real(directory)
+
+    monkeypatch.setattr(output, "weights_digest", asked_meanwhile)
+    assert run(run_dir.path) == 3
+    assert not run_dir.output.exists() and not list(run_dir.path.glob(".staging-*"))
+    assert checkpoints.newest(run_dir.checkpoints)[0].step == events(run_dir, "finished")[0]["step"] == 4
+    monkeypatch.undo()
+    run_dir.cancel_file.unlink()
+    assert run(run_dir.path) == 0
+    assert (run_dir.output / "model.safetensors").exists()
+
+
+def test_it_stops_in_the_last_evaluation(make_run, monkeypatch) -> None:
+    from training.engine.trainer import Durable
+
+    run_dir = make_run("sft", max_steps=4, eval_steps=100, eval_fraction=0.5)
+    real = Durable.prediction_step
+
+    def asked_meanwhile(self, *args, **kwargs):
+        if self.state.global_step == 4:
+            run_dir.cancel_file.touch()
+        return real(self, *args, **kwargs)
+
+    monkeypatch.setattr(Durable, "prediction_step", asked_meanwhile)
+    assert run(run_dir.path) == 3
+    assert not run_dir.output.exists()
+    assert checkpoints.newest(run_dir.checkpoints)[0].step == 4

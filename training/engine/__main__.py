@@ -42,6 +42,10 @@ def _parser() -> argparse.ArgumentParser:
     server.add_argument("socket", type=Path, metavar="SOCKET", help="where to listen")
     server.set_defaults(command=_forkserver)
 
+    verify = commands.add_parser("verify", help="compare a run's output with its manifest, by hash")
+    verify.add_argument("dir", type=Path, metavar="DIR", help="a run directory, or an output of one")
+    verify.set_defaults(command=_verify)
+
     sample = commands.add_parser("sample", help="make the small sample model and its dataset; needs no network")
     sample.add_argument("dir", type=Path, metavar="DIR", help="where to put model/ and rows.jsonl")
     sample.set_defaults(command=_sample)
@@ -64,6 +68,12 @@ def _forkserver(options: argparse.Namespace) -> int:
     from .forkserver import serve
 
     return serve(options.socket)
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from .verify import verify
+
+    return verify(options.dir)
 
 
 def _sample(options: argparse.Namespace) -> int:

@@ -10,7 +10,8 @@ log          {level: info|warning|error, text}
 checkpoint   {step, path, bytes, values}              path is relative to the run directory
 memory       {peak_bytes, device}
 finished     {outcome: succeeded|cancelled, step, output, sha256, values}
-failed       {code, message, hint}                    code: out_of_memory nan_loss disk_full bad_data bad_model bad_spec internal
+failed       {code, message, hint}                    code: out_of_memory nan_loss disk_full bad_data bad_model bad_spec gated_model
+                                                      lost timed_out internal
 """
 
 from __future__ import annotations

@@ -32,8 +32,8 @@ def execute(attempt: Attempt) -> End:
 
     try:
         attempt.phase("preparing")
-        attempt.stop.check()
-        train(attempt)
+        with attempt.stop.at_once():
+            train(attempt)
     except Cancelled as stopped:
         return End(CANCELLED, step=stopped.step)
     except BaseException as error:  # noqa: BLE001 - whatever it is, the last event must say it

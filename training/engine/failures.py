@@ -56,6 +56,35 @@ def nan_loss(step: int, what: str, last_checkpoint: int | None) -> EngineError:
     )
 
 
+# What other libraries say → our code, sentence and suggestion. The first that fits counts.
+KNOWN: tuple[tuple[tuple[str, ...], Failure], ...] = (
+    (
+        ("gated repo", "GatedRepoError", "Access to model", "401 Client Error"),
+        Failure(
+            "gated_model",
+            "The model is gated: its owner has to grant you access.",
+            "Accept the model's terms on its Hub page, save your token in the settings, and download the model again.",
+        ),
+    ),
+    (
+        ("Connection closed by peer", "Connection reset by peer", "NCCL error", "ncclRemoteError", "Broken pipe"),
+        Failure(
+            "lost",
+            "The connection to another process of this run was lost.",
+            "Resume from the last checkpoint; should it come again, look at the log's last lines.",
+        ),
+    ),
+    (
+        ("TimeoutError", "Timed out", "timed out", "Watchdog caught collective operation timeout"),
+        Failure(
+            "timed_out",
+            "Something took too long and was given up.",
+            "Resume from the last checkpoint; the log's end says what it was.",
+        ),
+    ),
+)
+
+
 def classify(error: BaseException) -> Failure:
     """The Failure for any exception that ended a run. Nothing is lost: the traceback is in the log."""
     if isinstance(error, EngineError):
@@ -75,6 +104,9 @@ def classify(error: BaseException) -> Failure:
             "The disk is full: a checkpoint or the result could not be written.",
             "Free some space or lower save_total_limit, then resume from the last checkpoint.",
         )
+    for words, failure in KNOWN:
+        if any(word in text for word in words):
+            return failure
     return Failure("internal", f"The engine stopped unexpectedly: {text[:500]}", "Look at the log's last lines; resuming may help.")
 
 

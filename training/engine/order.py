@@ -14,7 +14,7 @@ WINDOW = 50
 
 
 class LengthOrder:
-    """A sampler. `lengths` are tokens by row; `batch` is the number of rows that share one micro-batch."""
+    """A sampler. `lengths` are tokens by row; `batch` is the number of rows that share one step."""
 
     def __init__(self, lengths: list[int], batch: int, seed: int):
         self._lengths, self._batch, self._seed, self._epoch = lengths, batch, seed, 0

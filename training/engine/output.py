@@ -18,6 +18,7 @@ from .attempt import Attempt
 from .chat import turn_end
 from .measure import hardware, packages
 from .spec import to_dict
+from .stopping import Cancelled
 
 MANIFEST = "manifest.json"
 
@@ -40,6 +41,9 @@ def write_output(
     manifest = _manifest(attempt, staged, values, step, digest) | {"hardware": hardware(str(model.device))}
     (staged / MANIFEST).write_text(json.dumps(manifest, indent=2))
     checkpoints.sync_tree(staged)
+    if attempt.stop.requested():  # whoever resumes finds the last checkpoint and writes it again
+        shutil.rmtree(staged)
+        raise Cancelled(step)
     if target.exists():
         checkpoints.discard(target)
     os.replace(staged, target)

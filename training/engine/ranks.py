@@ -36,6 +36,8 @@ GRACE_SECONDS = 5.0
 # The others wait while rank 0 tokenises the rows or writes a large checkpoint.
 PATIENCE = timedelta(hours=12)
 PR_SET_PDEATHSIG = 1
+# How a rank fails because another one did.
+ECHOES = ("internal", "lost", "timed_out")
 
 
 def run_ranks(attempt: Attempt) -> End:
@@ -126,7 +128,7 @@ def verdict(ends: list[End | None]) -> End:
     """What ended the run: a kill before an explained failure before an unexplained one, which is mostly an echo of the first."""
     told = [end for end in ends if end is not None]
     killed = [end for end in told if end.signal]
-    explained = [end for end in told if end.failure and end.failure.code != "internal"]
+    explained = [end for end in told if end.failure and end.failure.code not in ECHOES]
     cancelled = [end for end in told if end.code == CANCELLED]
     others = [end for end in told if end.failure]
     for found in (killed, explained, cancelled, others):

@@ -1,17 +1,28 @@
-"""Asking a run to stop: the cancel file or SIGTERM. The run ends its step, keeps a checkpoint and says cancelled."""
+"""Asking a run to stop: the cancel file or SIGTERM. The run ends its step, keeps a checkpoint and says cancelled.
+
+Before the first step there is nothing to keep, and reading a large model may take minutes: until then a request ends the run
+where it stands (`at_once`).
+"""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
+import threading
 from collections.abc import Iterator
 from typing import Any
 
 from .rundir import RunDir
 
+LOOK_SECONDS = 0.1  # between two looks for the cancel file while nobody else looks
 
-class Cancelled(Exception):
-    """The run was asked to stop; `step` is the last one whose result is kept in a checkpoint (0: none)."""
+
+class Cancelled(BaseException):
+    """The run was asked to stop; `step` is the last one whose result is kept in a checkpoint (0: none).
+
+    No Exception, like KeyboardInterrupt: nobody who catches errors on the way may take it for one.
+    """
 
     def __init__(self, step: int = 0):
         super().__init__(f"cancelled at step {step}")
@@ -24,6 +35,8 @@ class StopRequest:
     def __init__(self, run_dir: RunDir):
         self._run_dir = run_dir
         self._signalled = False
+        self._waits = threading.Event()  # set: requests wait for somebody to ask `requested`
+        self._waits.set()
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
@@ -37,6 +50,31 @@ class StopRequest:
 
     def _on_signal(self, *_: Any) -> None:
         self._signalled = True
+        if not self._waits.is_set():
+            self._waits.set()
+            raise Cancelled
+
+    @contextlib.contextmanager
+    def at_once(self) -> Iterator[None]:
+        """A request raises Cancelled in the middle of the block, until `gently` is called. For a process that listens."""
+        self.check()
+        self._waits.clear()
+        threading.Thread(target=self._look, name="cancel file", daemon=True).start()
+        try:
+            yield
+        finally:
+            self._waits.set()
+
+    def gently(self) -> None:
+        """From here on there is something to keep: requests wait until they are asked for. Raises Cancelled if there was one."""
+        self._waits.set()
+        self.check()
+
+    def _look(self) -> None:
+        while not self._waits.wait(LOOK_SECONDS):
+            if self._run_dir.cancel_requested():
+                os.kill(os.getpid(), signal.SIGTERM)
+                return
 
     @property
     def signalled(self) -> bool:
@@ -45,7 +83,7 @@ class StopRequest:
     def requested(self) -> bool:
         return self._signalled or self._run_dir.cancel_requested()
 
-    def check(self) -> None:
-        """Raise Cancelled when asked to stop; for the stages before there is anything to keep."""
+    def check(self, step: int = 0) -> None:
+        """Raise Cancelled when asked to stop."""
         if self.requested():
-            raise Cancelled
+            raise Cancelled(step)

@@ -176,7 +176,6 @@ def started(attempt: Attempt, device: Device, trainer: Any, examples: Examples, 
 
 def fit(attempt: Attempt, trainer: Any, tokenizer: Any, resumed: Checkpoint | None) -> dict[str, float]:
     """Train to the end, evaluate once more, write output/. Cancelled when stopped; its checkpoint is on disk by then."""
-    attempt.stop.check()
     with contextlib.suppress(StoppedEarly):
         trainer.train(resume_from_checkpoint=str(resumed.path) if resumed else None)
     if trainer.cancelled:
@@ -188,6 +187,7 @@ def fit(attempt: Attempt, trainer: Any, tokenizer: Any, resumed: Checkpoint | No
             raise Cancelled(last)
     trainer.say_samples()
     trainer.tell_memory()
+    attempt.stop.check(last)
     attempt.phase("saving")
     values, step = trainer.last_values | trainer.last_evaluation, last
     chosen = best_checkpoint(attempt, trainer.best, last)

@@ -83,6 +83,7 @@ class Durable:
 
     def begin(self) -> None:
         """The schedule is known and the checkpoint's weights are loaded; put back what transformers doesn't."""
+        self.attempt.stop.gently()
         clock = 0.0
         if self.resumed:
             progress = self.resumed.progress(self.attempt.world.rank)
@@ -179,6 +180,8 @@ class Durable:
             except EvaluationStopped:
                 return self._abandon_evaluation()
         values = {f"eval_{name}": value for name, value in self.means.values(self.attempt.world).items()}
+        if not math.isfinite(values.get("eval_loss", 0.0)):
+            raise nan_loss(self.state.global_step, "evaluation's loss", self.last_checkpoint)
         values["eval_seconds"] = time.monotonic() - started
         self.last_evaluation, self.last_evaluated_step = values, self.state.global_step
         self._metric("eval", values, self.attempt.clock.seconds)
@@ -228,7 +231,9 @@ class Durable:
         config = self.attempt.config
         if not config.group_by_length:
             return super()._get_train_sampler(train_dataset)  # type: ignore[misc]
-        return LengthOrder(row_lengths(self.train_dataset), config.per_device_train_batch_size, config.seed)
+        # Grouped by step and sorted inside, so that smaller micro-batches (after memory ran out) leave each step its rows.
+        rows = config.per_device_train_batch_size * config.gradient_accumulation_steps * self.attempt.world.size
+        return LengthOrder(row_lengths(self.train_dataset), rows, config.seed)
 
     def _abandon_evaluation(self) -> dict[str, float]:
         self._metrics["eval"].clear()
