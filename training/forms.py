@@ -11,8 +11,9 @@ from accounts.models import User
 from datasets_app.models import Dataset
 from finetune.core.templatetags.ui import method_words
 from models_app.models import LanguageModel
+from training.engine.options import GROUPS
 from training.engine.spec import METHODS
-from training.spec_fields import GROUP_LABELS, describe_fields, form_field, form_value
+from training.spec_fields import describe_fields, form_field, form_value
 
 # When the method changes, htmx fetches the options that fit it, with what was typed.
 OPTIONS_FOLLOW = {
@@ -80,7 +81,7 @@ class JobForm(forms.Form):
         groups: dict[str, list[forms.BoundField]] = {}
         for item in self.options:
             if item["advanced"]:
-                groups.setdefault(GROUP_LABELS.get(item["group"], item["group"]), []).append(self[item["name"]])
+                groups.setdefault(GROUPS.get(item["group"], item["group"]), []).append(self[item["name"]])
         return list(groups.items())
 
     def advanced_is_open(self) -> bool:

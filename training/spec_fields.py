@@ -12,14 +12,6 @@ from django import forms
 from finetune.core.errors import Invalid
 from training.engine import spec
 
-GROUP_LABELS = {
-    "schedule": "Schedule and optimizer",
-    "adapter": "Adapter",
-    "data": "Data",
-    "memory": "Precision and memory",
-    "devices": "Several GPUs",
-    "watching": "Logging, evaluation, checkpoints",
-}
 # Where the name's words alone would not read well.
 LABELS = {
     "num_train_epochs": "Epochs",

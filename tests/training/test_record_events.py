@@ -88,6 +88,18 @@ def test_points_an_earlier_attempt_recorded_are_skipped(queued: TrainingJob, lea
     assert steps_of(queued, "eval") == [6, 9]
 
 
+def test_a_sample_answer_is_recorded_once(queued: TrainingJob, lease: Lease, scripted) -> None:
+    def sample(step: int, text: str) -> dict:
+        return {"kind": "sample", "time": 1.0, "step": step, "prompt": "Hello?", "text": text}
+
+    record_events(lease=lease, events=[sample(5, "a"), sample(10, "b")], offset=1)
+    TrainingJob.objects.filter(pk=queued.pk).update(attempt=2)
+    second = Lease(queued.pk, 2, lease.owner)
+    record_events(lease=second, events=[sample(10, "b"), sample(15, "c"), sample(15, "d")], offset=1)
+    found = [(event.payload["step"], event.payload["text"]) for event in queued.events.filter(kind="sample").order_by("seq")]
+    assert found == [(5, "a"), (10, "b"), (15, "c"), (15, "d")]
+
+
 def test_unknown_kinds_are_no_rows_but_move_the_offset(queued: TrainingJob, lease: Lease) -> None:
     rows = JobEvent.objects.count()
     assert record_events(lease=lease, events=[{"kind": "noise", "time": 1.0}], offset=50) == []

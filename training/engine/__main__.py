@@ -27,7 +27,7 @@ def _parser() -> argparse.ArgumentParser:
         help="run one attempt",
         description="Train as DIR/spec.json says. Writes events.jsonl, checkpoints/ and output/ into DIR; continues from the "
         "newest whole checkpoint in DIR. Touch DIR/cancel or send SIGTERM to stop after the current step.",
-        epilog="Exit codes: 0 succeeded, 1 failed, 2 bad spec, 3 cancelled.",
+        epilog="Exit codes: 0 succeeded, 1 failed, 2 bad spec, 3 cancelled. The options of a spec: python -m training.engine options.",
     )
     run.add_argument("dir", type=Path, metavar="DIR", help="a run directory with spec.json")
     run.set_defaults(command=_run)
@@ -46,6 +46,10 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("dir", type=Path, metavar="DIR", help="a run directory, or an output of one")
     verify.set_defaults(command=_verify)
 
+    options = commands.add_parser("options", help="list every option with its default, bounds and meaning")
+    options.add_argument("--markdown", action="store_true", help="as docs/hyperparameters.md holds it")
+    options.set_defaults(command=_options)
+
     sample = commands.add_parser("sample", help="make the small sample model and its dataset; needs no network")
     sample.add_argument("dir", type=Path, metavar="DIR", help="where to put model/ and rows.jsonl")
     sample.set_defaults(command=_sample)
@@ -56,6 +60,13 @@ def _run(options: argparse.Namespace) -> int:
     from .run import run
 
     return run(options.dir)
+
+
+def _options(options: argparse.Namespace) -> int:
+    from .option_table import markdown, plain
+
+    print(markdown() if options.markdown else plain(), end="")
+    return 0
 
 
 def _supervise(options: argparse.Namespace) -> int:

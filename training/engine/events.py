@@ -8,6 +8,7 @@ metric       {step, epoch, split: train|eval, values: {loss, learning_rate, grad
               elapsed_seconds}                        elapsed_seconds counts training steps only, never evaluation or saving
 log          {level: info|warning|error, text}
 checkpoint   {step, path, bytes, values}              path is relative to the run directory
+sample       {step, prompt, text}                     one of the spec's sample_prompts, answered as the model stood at that step
 memory       {peak_bytes, device}
 finished     {outcome: succeeded|cancelled, step, output, sha256, values}
 failed       {code, message, hint}                    code: out_of_memory nan_loss disk_full bad_data bad_model bad_spec gated_model

@@ -46,6 +46,15 @@ LORA_INITS = ("default", "gaussian", "orthogonal", "olora", "pissa", "pissa_nite
 MUTATING_INITS = ("olora", "pissa", "pissa_niter_16")
 CHAT_TEMPLATES = ("model", "chatml", "llama3", "mistral", "gemma", "zephyr", "plain")
 KERNELS = ("auto", "none", "liger", "unsloth")
+# Groups of options in the order people see them.
+GROUPS = {
+    "schedule": "Schedule and optimizer",
+    "adapter": "Adapter",
+    "data": "Data",
+    "memory": "Precision and memory",
+    "devices": "Several GPUs",
+    "watching": "Logging, evaluation, checkpoints",
+}
 
 
 def option(

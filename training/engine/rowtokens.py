@@ -15,7 +15,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from .chat import Rendered, TemplateError, ensure_template, render
+from .chat import Rendered, TemplateError, render
+from .templates import written
 
 Row = dict[str, Any]
 FILES = (
@@ -27,7 +28,7 @@ FILES = (
     "vocab.json",
     "merges.txt",
 )
-MAKERS = ("rowtokens.py", "chat.py")
+MAKERS = ("rowtokens.py", "chat.py", "templates.py")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,9 @@ class RowTokens:
         from transformers import AutoTokenizer
 
         self.tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True)
-        self.made_up_template = ensure_template(self.tokenizer)
+        self.made_up_template = not self.tokenizer.chat_template
+        if self.made_up_template:
+            self.tokenizer.chat_template = written("chatml", self.tokenizer)
         self.context = _context_of(directory)
 
     def measure(self, rows: Sequence[Row], kind: str, max_length: int | None = None) -> list[Measure]:

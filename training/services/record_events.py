@@ -17,8 +17,8 @@ NUMBERS = ("progress", "metrics", "memory", "phase")
 def record_events(*, lease: Lease, events: list[dict[str, Any]], offset: int) -> list[JobEvent]:
     """Write these events and `offset` (bytes of events.jsonl that are now rows) in one transaction; returns the new rows.
 
-    Metric points that an earlier attempt has recorded (it ran on after its last checkpoint) are skipped, so a resumed
-    curve has every point once. Raises LeaseLost, and writes nothing, when another worker holds the job.
+    Metric points and sample answers that an earlier attempt has recorded (it ran on after its last checkpoint) are skipped, so
+    a resumed curve has every point once. Raises LeaseLost, and writes nothing, when another worker holds the job.
     """
     current = lease.rows.values(*NUMBERS, "last_seq").first()
     if current is None:
@@ -56,11 +56,31 @@ def _started_text(event: dict[str, Any]) -> str:
 
 
 def _without_repeats(lease: Lease, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    splits = {event.get("split") for event in events if event.get("kind") == "metric"}
-    if lease.attempt <= 1 or not splits:
+    if lease.attempt <= 1:
         return events
-    known = {split: _last_step(lease, split) for split in splits}
-    return [event for event in events if event.get("kind") != "metric" or (event.get("step") or 0) > known[event.get("split")]]
+    known = {split: _last_step(lease, split) for split in {event.get("split") for event in events if event.get("kind") == "metric"}}
+    said = _said_samples(lease, {event.get("step") for event in events if event.get("kind") == "sample"})
+    return [event for event in events if not _is_repeated(event, known, said)]
+
+
+def _is_repeated(event: dict[str, Any], known: dict[Any, float], said: set[tuple[Any, ...]]) -> bool:
+    if event.get("kind") == "metric":
+        return (event.get("step") or 0) <= known[event.get("split")]
+    return event.get("kind") == "sample" and _sample(event) in said
+
+
+def _said_samples(lease: Lease, steps: set[Any]) -> set[tuple[Any, ...]]:
+    """Sample answers at these steps that earlier attempts recorded: an exact resume says the same again."""
+    if not steps:
+        return set()
+    earlier = JobEvent.objects.filter(
+        job_id=lease.job_id, kind=Kind.SAMPLE, attempt__lt=lease.attempt, payload__step__in=list(steps)
+    )
+    return {_sample(payload) for payload in earlier.values_list("payload", flat=True)}
+
+
+def _sample(payload: dict[str, Any]) -> tuple[Any, ...]:
+    return payload.get("step"), payload.get("prompt"), payload.get("text")
 
 
 def _last_step(lease: Lease, split: str | None) -> float:
