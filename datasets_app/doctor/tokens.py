@@ -30,7 +30,10 @@ class TokenPass:
         total, waiting = count_rows(rows_file), []
         if self.tokens.made_up_template and self.kind != "text":
             self.problems.add(
-                Problem("no_template", "The model has no chat template; ChatML is used in its place, as in training.")
+                Problem(
+                    "no_template",
+                    "The model has no chat template; Counted with ChatML; a training asks you to choose a chat_template.",
+                )
             )
         for batch in iterate(rows_file):
             waiting += batch

@@ -112,7 +112,7 @@ _TABLE = (
     # --- tokens: with the model's tokenizer and template, or estimated ----------------------------------------------------
     Rule("long_rows", "tokens", "info", "Rows that are probably too long", "Estimated without a tokenizer. Check with the model you will train."),
     Rule("tokens_unchecked", "tokens", "warning", "Tokens not counted", "The tokenizer that was to be used is not there any more."),
-    Rule("no_template", "tokens", "info", "The model has no chat template", "ChatML is used in its place, as in training."),
+    Rule("no_template", "tokens", "info", "The model has no chat template", "Counted with ChatML; a training asks you to choose a chat_template."),
     Rule("template_refuses", "tokens", "error", "Conversations the chat template refuses", "Training would stop at this row. The template's words are shown.",
          fix="leaves these rows out"),
     Rule("cut_rows", "tokens", "warning", "Rows longer than max_length", "Training cuts them at the end."),
