@@ -73,13 +73,13 @@ def option_label(name: str) -> str:
 def describe_fields(method: str) -> list[dict[str, Any]]:
     """Every option that means something to a method: {name, type, nullable, default, min, above, max, choices, help, group, advanced}."""
     defaults = spec.defaults_for(method)
-    return [_describe(item, defaults[item.name]) for item in spec.config_fields(method)]
+    return [_describe(item, defaults[item.name], method) for item in spec.config_fields(method)]
 
 
-def _describe(item: dataclasses.Field, default: Any) -> dict[str, Any]:
+def _describe(item: dataclasses.Field, default: Any, method: str | None = None) -> dict[str, Any]:
     kind, nullable = spec.field_type(item)
     rules = {key: item.metadata[key] for key in ("help", "group", "min", "above", "max", "advanced", "lines")}
-    choices = list(item.metadata["choices"])
+    choices = list(spec.choices_of(item, method))
     return {
         "name": item.name,
         "label": option_label(item.name),

@@ -103,6 +103,36 @@ def chat_rows(count: int) -> list[dict[str, Any]]:
     return [{"line": index + 1, "messages": json.dumps(conversation(index)), "tools": None} for index in range(count)]
 
 
+def preference_rows(count: int) -> list[dict[str, Any]]:
+    """Pairs whose better answer names the right price."""
+    rows = []
+    for index in range(count):
+        question, answer = conversation(index)
+        worse = f"I do not know what {THINGS[index % 8]} costs." if index % 2 else f"It costs {PRICES[(index + 3) % 8]} apples."
+        texts = {"prompt": [question], "chosen": [answer], "rejected": [{"role": "assistant", "content": worse}]}
+        rows.append({"line": index + 1} | {name: json.dumps(value) for name, value in texts.items()})
+    return rows
+
+
+def rated_rows(count: int) -> list[dict[str, Any]]:
+    """Good and bad answers one by one, two good ones for each bad one."""
+    return [
+        {"line": row["line"], "prompt": row["prompt"], "completion": row["chosen"] if row["line"] % 3 else row["rejected"],
+         "label": bool(row["line"] % 3)}
+        for row in preference_rows(count)
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def pairs_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_rows(tmp_path_factory.mktemp("pairs") / "train.parquet", preference_rows(48))
+
+
+@pytest.fixture(scope="session")
+def rated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_rows(tmp_path_factory.mktemp("rated") / "train.parquet", rated_rows(48))
+
+
 @pytest.fixture(scope="session")
 def rows_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_rows(tmp_path_factory.mktemp("rows") / "train.parquet", chat_rows(48))

@@ -1,7 +1,8 @@
 """Attention that stays inside each sequence of a flattened batch: no padding is computed, no other row is seen.
 
 Registered with transformers under NAME; the collator's `cu_seq_lens_q` (int32, 0 = s₀ < s₁ < … = tokens) tells where the
-sequences begin. Without it (evaluation of single rows, generation) it is transformers' own SDPA attention.
+sequences begin. `prefixes` may name for each sequence another part of the batch that precedes it, as (start, length): two
+answers then share the prompt they begin with. Without `cu_seq_lens_q` (evaluation of single rows, generation) it is transformers' own SDPA attention.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def make_mask(batch_size: int, q_length: int, kv_length: int, attention_mask: An
 
 def attend(
     module: Any, query: Any, key: Any, value: Any, attention_mask: Any, dropout: float = 0.0, scaling: float | None = None,
-    cu_seq_lens_q: Any = None, max_length_q: int | None = None, **kwargs: Any,
+    cu_seq_lens_q: Any = None, max_length_q: int | None = None, prefixes: Any = None, **kwargs: Any,
 ) -> tuple[Any, None]:  # fmt: skip
     """Causal attention. In: query [1, heads, tokens, width], key and value with as many heads or fewer (GQA).
 
@@ -41,28 +42,34 @@ def attend(
 
     if cu_seq_lens_q is None or attention_mask is not None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs)
+    bounds = cu_seq_lens_q.tolist()
+    prefixes = prefixes or [(0, 0)] * (len(bounds) - 1)
     if query.is_cuda and dropout == 0.0 and query.element_size() == 2:
-        return _flash(query, key, value, cu_seq_lens_q, max_length_q, scaling), None
-    return _each(query, key, value, cu_seq_lens_q.tolist(), dropout, scaling), None
+        return _flash(query, key, value, cu_seq_lens_q, max_length_q, prefixes, scaling), None
+    return _each(query, key, value, bounds, prefixes, dropout, scaling), None
 
 
-def _each(query: Any, key: Any, value: Any, bounds: list[int], dropout: float, scaling: float | None) -> Any:
+def _each(query: Any, key: Any, value: Any, bounds: list[int], prefixes: Any, dropout: float, scaling: float | None) -> Any:
     """One SDPA a sequence: on a CPU a third of the padded batch's time, with nothing of size length² kept for backward."""
     import torch
     from torch.nn.functional import scaled_dot_product_attention
 
-    shared = query.shape[1] != key.shape[1]
-    parts = [
-        scaled_dot_product_attention(
-            query[:, :, start:end], key[:, :, start:end], value[:, :, start:end],
-            dropout_p=dropout, is_causal=True, scale=scaling, enable_gqa=shared,
-        ).transpose(1, 2)
-        for start, end in itertools.pairwise(bounds)
-    ]  # fmt: skip
+    parts = []
+    for (start, end), (before, length) in zip(itertools.pairwise(bounds), prefixes, strict=True):
+        keys, values, seen = key[:, :, start:end], value[:, :, start:end], None
+        if length:
+            keys = torch.cat([key[:, :, before : before + length], keys], dim=2)
+            values = torch.cat([value[:, :, before : before + length], values], dim=2)
+            seen = torch.ones(end - start, length + end - start, dtype=torch.bool, device=query.device).tril(length)
+        part = scaled_dot_product_attention(
+            query[:, :, start:end], keys, values, attn_mask=seen,
+            dropout_p=dropout, is_causal=seen is None, scale=scaling, enable_gqa=query.shape[1] != key.shape[1],
+        )  # fmt: skip
+        parts.append(part.transpose(1, 2))
     return torch.cat(parts, dim=1)
 
 
-def _flash(query: Any, key: Any, value: Any, bounds: Any, longest: int | None, scaling: float | None) -> Any:
+def _flash(query: Any, key: Any, value: Any, bounds: Any, longest: int | None, prefixes: Any, scaling: float | None) -> Any:
     """All sequences in one call of torch's flash attention, on GPUs in half precision."""
     from torch.nn.attention.varlen import varlen_attn
 
@@ -70,5 +77,22 @@ def _flash(query: Any, key: Any, value: Any, bounds: Any, longest: int | None, s
     query, key, value = (part[0].transpose(0, 1).contiguous() for part in (query, key, value))
     shared = query.shape[1] != key.shape[1]
     options = {"scale": scaling, "window_size": (-1, 0), "enable_gqa": shared}
-    joined: Any = varlen_attn(query, key, value, bounds, bounds, longest, longest, **options)
+    of_keys, longest_keys = bounds, longest
+    if any(length for _, length in prefixes):
+        order, of_keys, longest_keys = _with_prefixes(bounds, prefixes)
+        key, value = key[order], value[order]
+    joined: Any = varlen_attn(query, key, value, bounds, of_keys, longest, longest_keys, **options)
     return joined.unsqueeze(0)
+
+
+def _with_prefixes(bounds: Any, prefixes: Any) -> tuple[Any, Any, int]:
+    """(Which tokens each sequence sees, one sequence after the other; where each one's begin; the most of one)."""
+    import torch
+
+    seen = [
+        [*range(before, before + length), *range(start, end)]
+        for (start, end), (before, length) in zip(itertools.pairwise(bounds.tolist()), prefixes, strict=True)
+    ]
+    ends = list(itertools.accumulate(map(len, seen), initial=0))
+    order = torch.tensor([index for part in seen for index in part], device=bounds.device)
+    return order, torch.tensor(ends, dtype=bounds.dtype, device=bounds.device), max(map(len, seen))

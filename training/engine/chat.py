@@ -56,6 +56,14 @@ def render(
     return Rendered(full, spans)
 
 
+def render_reply(tokenizer: Any, prompt: list[Message], reply: list[Message], tools: Any = None) -> tuple[str, str]:
+    """(The prompt's text up to where the model begins to write, the whole text with its reply closed). TemplateError as `render`."""
+    special = special_pattern(tokenizer)
+    asked, whole = _apply(tokenizer, prompt, tools, add_generation_prompt=True), _apply(tokenizer, [*prompt, *reply], tools)
+    whole = _closed(tokenizer, whole, len(whole), special)
+    return asked, whole[: _without_trailing_space(whole, (0, len(whole)), special)[1]]
+
+
 def special_pattern(tokenizer: Any) -> re.Pattern[str]:
     """Matches any special token of the tokenizer (turn ends, end of text)."""
     added = getattr(tokenizer, "added_tokens_decoder", {}).values()

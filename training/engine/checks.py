@@ -8,7 +8,15 @@ import typing
 from collections.abc import Iterator
 from typing import Any
 
-from .options import MEASURING_SCHEDULERS, METHOD_DEFAULTS, METHODS, MUTATING_INITS, Config
+from .options import (
+    FULL_PREFERENCE_RATE,
+    MEASURING_SCHEDULERS,
+    METHOD_DEFAULTS,
+    METHODS,
+    MUTATING_INITS,
+    PREFERENCE,
+    Config,
+)
 
 LONGEST_ITEM = 2000  # characters of one entry of a list
 
@@ -21,15 +29,17 @@ class SpecError(ValueError):
         self.fields = fields
 
 
-def defaults_for(method: str) -> dict[str, Any]:
-    """The default of every option that means something to this method."""
+def defaults_for(method: str, adapter: Any = None) -> dict[str, Any]:
+    """The default of every option that means something to this method, with this `adapter` if it takes one."""
     values = dataclasses.asdict(Config()) | METHOD_DEFAULTS[method]
+    if method in PREFERENCE and adapter == "none":
+        values["learning_rate"] = FULL_PREFERENCE_RATE
     return {item.name: values[item.name] for item in config_fields(method)}
 
 
 def adapter_of(method: str, config: dict[str, Any]) -> str:
     """none, lora or qlora: what learns beside the base, or instead of it."""
-    return config.get("adapter") or (method if method in ("lora", "qlora") else "none")
+    return config["adapter"] if method in PREFERENCE else method if method in ("lora", "qlora") else "none"
 
 
 def config_fields(method: str | None = None) -> Iterator[dataclasses.Field]:
@@ -38,6 +48,14 @@ def config_fields(method: str | None = None) -> Iterator[dataclasses.Field]:
         methods = item.metadata["methods"]
         if method is None or not methods or method in methods:
             yield item
+
+
+def choices_of(item: dataclasses.Field, method: str | None = None) -> tuple[str, ...]:
+    """What may be chosen for an option, with this method or (None) with any; empty when anything may."""
+    found = item.metadata["choices"]
+    if not isinstance(found, dict):
+        return found
+    return found.get(method, ()) if method else tuple(name for names in found.values() for name in names)
 
 
 def field_type(item: dataclasses.Field) -> tuple[type, bool]:
@@ -56,7 +74,7 @@ def check_config(method: str, values: dict[str, Any]) -> dict[str, Any]:
         raise SpecError({"method": [f"Unknown method {method!r}. Choose one of: {', '.join(METHODS)}."]})
     known = {item.name: item for item in config_fields()}
     errors: dict[str, list[str]] = {}
-    checked = defaults_for(method)
+    checked = defaults_for(method, values.get("adapter"))
     for name, value in values.items():
         if name not in known:
             errors[name] = ["Unknown option."]
@@ -67,7 +85,7 @@ def check_config(method: str, values: dict[str, Any]) -> dict[str, Any]:
             errors[name] = [str(error)]
     for name, text in _contradictions(method, Config(**checked)):
         errors.setdefault(name, [text])
-    errors |= _check_devices(checked, adapter_of(method, checked))
+    errors |= _check_devices(checked, adapter_of(method, checked)) | _check_preferences(method, checked)
     if errors:
         raise SpecError(errors)
     return checked
@@ -108,6 +126,9 @@ def needing_evaluation(config: Config) -> list[str]:
 def _take(checked: dict[str, Any], item: dataclasses.Field, value: Any, method: str) -> None:
     value = _check(item, value)
     if item.name in checked:
+        allowed = choices_of(item, method)
+        if allowed and value is not None and value not in allowed:
+            raise ValueError(f"Choose one of: {', '.join(allowed)}.")
         checked[item.name] = value
     elif value != getattr(Config(), item.name):
         raise ValueError(f"Means nothing to the method {method}: leave it out.")
@@ -125,6 +146,19 @@ def _check_devices(values: dict[str, Any], adapter: str) -> dict[str, list[str]]
     return {}
 
 
+def _check_preferences(method: str, values: dict[str, Any]) -> dict[str, list[str]]:
+    """What is wrong between a preference method's own options."""
+    if method in ("dpo", "kto") and values["init_lora_weights"] in MUTATING_INITS:
+        words = f"{values['init_lora_weights']} changes the base, which {method} needs as its reference. Choose default."
+        return {"init_lora_weights": [words]}
+    if values.get("loss_type") == "exo_pair" and not values["label_smoothing"]:
+        return {"label_smoothing": ["exo_pair needs more than 0; its paper takes 0.001."]}
+    if method == "kto" and values["loss_type"] == "kto" and values["per_device_train_batch_size"] < 2:
+        words = "kto compares each answer with the others of its batch: choose at least 2, or the loss apo_zero_unpaired."
+        return {"per_device_train_batch_size": [words]}
+    return {}
+
+
 def _check(item: dataclasses.Field, value: Any) -> Any:
     kind, optional = field_type(item)
     if value is None:
@@ -133,8 +167,6 @@ def _check(item: dataclasses.Field, value: Any) -> Any:
         raise ValueError("A value is needed.")
     value = _coerce(kind, value)
     rules = item.metadata
-    if rules["choices"] and value not in rules["choices"]:
-        raise ValueError(f"Choose one of: {', '.join(rules['choices'])}.")
     if kind in (int, float):
         _check_bounds(rules, value)
     if kind is list:

@@ -90,8 +90,8 @@ def prepare(
     dropped and counted. `last_only` learns only the last answer. bad_data names the line of a row that can't be used.
     """
     prepared = Prepared(target)
-    with _writer(target) as writer:
-        for rows in _batches(source, kind, keep):
+    with writer_of(target, _schema()) as writer:
+        for rows in batches(source, keep, lambda row: _parsed(row, kind)):
             stop.check()
             texts = [_render(tokenizer, row, kind, assistant_only, last_only) for row in rows]
             examples = [
@@ -207,14 +207,15 @@ def _same(messages: list[dict[str, Any]], taught: str, cut: int) -> bool:
     return beginning in "".join(taught.split())
 
 
-def _batches(source: Path, kind: str, keep: Any) -> Iterator[list[dict[str, Any]]]:
+def batches(source: Path, keep: Any, parse: Any) -> Iterator[list[dict[str, Any]]]:
+    """The rows of a normalised file whose index `keep` accepts (all when None), each through `parse`, some at a time."""
     import pyarrow.parquet as parquet
 
     first = 0
     for batch in parquet.ParquetFile(source).iter_batches(batch_size=BATCH):
         rows = [row for index, row in enumerate(batch.to_pylist(), first) if keep is None or keep(index)]
         first += batch.num_rows
-        yield [_parsed(row, kind) for row in rows]
+        yield [parse(row) for row in rows]
 
 
 def _parsed(row: dict[str, Any], kind: str) -> dict[str, Any]:
@@ -239,12 +240,13 @@ def _schema() -> Any:
     return pa.schema({"input_ids": pa.list_(pa.int32()), "labels": pa.list_(pa.int32())})
 
 
-def _writer(target: Path) -> Any:
+def writer_of(target: Path, schema: Any) -> Any:
+    """A writer of Arrow record batches into a fresh file."""
     import pyarrow as pa
 
     target.parent.mkdir(parents=True, exist_ok=True)
     target.unlink(missing_ok=True)  # the file may be shared with the cache (datacache.py): never write into it
-    return pa.ipc.new_stream(str(target), _schema())
+    return pa.ipc.new_stream(str(target), schema)
 
 
 def _record_batch(examples: list[dict[str, list[int]]]) -> Any:

@@ -24,21 +24,30 @@ from .rundir import write_atomic
 
 VARIABLE = "AIFT_CACHE_DIR"
 KEEP_SECONDS = 30 * 86400  # an entry that nothing has used for so long is removed
-MAKERS = ("data.py", "chat.py")
+MAKERS = ("data.py", "chat.py", "preference_data.py")
+NOT_IN_KEY = ("tokenizer", "stop")  # the tokenizer's content is in it
 
 
-def prepare_once(source: Path, target: Path, *, part: str, keep: Callable[[int], bool] | None = None, **options: Any) -> Prepared:
-    """data.prepare, from the cache where it has been done before. `part` names which rows `keep` accepts.
+def prepare_once(
+    source: Path,
+    target: Path,
+    *,
+    part: str,
+    keep: Callable[[int], bool] | None = None,
+    make: Callable[..., Prepared] = prepare,
+    **options: Any,
+) -> Prepared:
+    """`make`, data.prepare or its like, from the cache where it has been done before. `part` names which rows `keep` accepts.
 
-    `options` are prepare's own. Without a cache directory, or where it can't be written, this is prepare.
+    `options` are make's own. Without a cache directory, or where it can't be written, this is make.
     """
-    folder, key = _folder(), None
+    folder, key = cache_folder("prepared"), None
     if folder is not None and options["tokenizer"].is_fast:
-        key = _key(source, part, options)
+        key = _key(source, f"{make.__module__} {part}", options)
         found = _take(folder, key, target)
         if found is not None:
             return found
-    prepared = prepare(source, target, keep=keep, **options)
+    prepared = make(source, target, keep=keep, **options)
     if folder is not None and key is not None:
         with contextlib.suppress(OSError):  # a full or read-only cache must not stop a run that has its data
             _give(folder, key, prepared)
@@ -46,9 +55,10 @@ def prepare_once(source: Path, target: Path, *, part: str, keep: Callable[[int],
     return prepared
 
 
-def _folder() -> Path | None:
+def cache_folder(name: str) -> Path | None:
+    """A folder of the cache; None when there is no cache."""
     root = os.environ.get(VARIABLE)
-    return Path(root) / "prepared" if root else None
+    return Path(root) / name if root else None
 
 
 def _key(source: Path, part: str, options: dict[str, Any]) -> str:
@@ -62,7 +72,7 @@ def _key(source: Path, part: str, options: dict[str, Any]) -> str:
         "template": template,
         # A template that writes the date makes other tokens tomorrow.
         "day": time.strftime("%Y-%m-%d") if "strftime_now" in template else "",
-        "options": {name: value for name, value in options.items() if name not in ("tokenizer", "stop")},
+        "options": {name: value for name, value in options.items() if name not in NOT_IN_KEY},
         "makers": [sha256(Path(__file__).with_name(name)) for name in MAKERS],
         "packages": [importlib.metadata.version(name) for name in ("transformers", "tokenizers")],
     }
@@ -77,7 +87,7 @@ def _take(folder: Path, key: str, target: Path) -> Prepared | None:
         if (folder / f"{key}.arrow").stat().st_size != values.pop("bytes"):
             return None
         target.parent.mkdir(parents=True, exist_ok=True)
-        _place(folder / f"{key}.arrow", target)
+        place(folder / f"{key}.arrow", target)
         os.utime(counts)
         return Prepared(path=target, **values)
     except (OSError, ValueError, KeyError, TypeError):
@@ -88,13 +98,13 @@ def _give(folder: Path, key: str, prepared: Prepared) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with open(prepared.path, "rb+") as file:
         os.fsync(file.fileno())
-    _place(prepared.path, folder / f"{key}.arrow")
+    place(prepared.path, folder / f"{key}.arrow")
     values = dataclasses.asdict(prepared) | {"bytes": prepared.path.stat().st_size}
     del values["path"]
     write_atomic(folder / f"{key}.json", json.dumps(values))
 
 
-def _place(source: Path, target: Path) -> None:
+def place(source: Path, target: Path) -> None:
     """Make `target` the same file, or a copy on another disk; it appears whole or not at all."""
     staged = target.with_name(f".{target.name}.{os.getpid()}")
     staged.unlink(missing_ok=True)

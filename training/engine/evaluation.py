@@ -59,3 +59,56 @@ class TokenMeans(Means):
     def derived(self, means: dict[str, float]) -> dict[str, float]:
         loss = means.get("loss", math.nan)
         return means | {"perplexity": math.exp(min(loss, 700.0)) if math.isfinite(loss) else math.nan}
+
+
+class PairMeans(Means):
+    """DPO: losses and rewards are means over pairs, what is said about tokens is one over the answers' tokens."""
+
+    def parts(self, inputs: dict[str, Any], loss: float, latest: dict[str, float]) -> Iterator[Part]:
+        chosen, rejected = inputs["completion_mask"][:, 1:].chunk(2)
+        weights = {
+            "logits/chosen": float(chosen.sum()),
+            "logits/rejected": float(rejected.sum()),
+            "mean_token_accuracy": float(chosen.sum()),
+            "entropy": float(chosen.sum() + rejected.sum()),
+        }
+        yield "loss", loss, float(len(chosen))
+        for name, value in latest.items():
+            if name != "num_tokens":
+                yield name, value, weights.get(name, float(len(chosen)))
+
+
+class OddsMeans(PairMeans):
+    """ORPO: as DPO, but its loss is a mean over the preferred rows' tokens minus one over pairs."""
+
+    def __init__(self, beta: float) -> None:
+        super().__init__()
+        self.beta = beta
+
+    def parts(self, inputs: dict[str, Any], loss: float, latest: dict[str, float]) -> Iterator[Part]:
+        chosen = inputs["attention_mask"].chunk(2)[0][:, 1:]
+        for name, value, weight in super().parts(inputs, loss, latest):
+            yield name, value, float(chosen.sum()) if name == "nll_loss" else weight
+
+    def derived(self, means: dict[str, float]) -> dict[str, float]:
+        return means | {"loss": means["nll_loss"] - self.beta * means["log_odds_ratio"]}
+
+
+class RatingMeans(Means):
+    """KTO: rewards are means over the good answers or over the bad ones, of which a batch may have none."""
+
+    def parts(self, inputs: dict[str, Any], loss: float, latest: dict[str, float]) -> Iterator[Part]:
+        good = inputs["label"].bool()
+        tokens = inputs["completion_mask"][:, 1:].sum(1)
+        counts = {"chosen": float(good.sum()), "rejected": float((~good).sum())}
+        lengths = {"chosen": float(tokens[good].sum()), "rejected": float(tokens[~good].sum())}
+        yield "loss", loss, float(len(good))
+        for name, value in latest.items():
+            group, _, side = name.partition("/")
+            if side in counts:
+                yield name, value, (lengths if group == "logits" else counts)[side]
+            elif name in ("kl", "entropy"):
+                yield name, value, float(len(good)) if name == "kl" else float(tokens.sum())
+
+    def derived(self, means: dict[str, float]) -> dict[str, float]:
+        return means | {"rewards/margins": means.get("rewards/chosen", 0.0) - means.get("rewards/rejected", 0.0)}

@@ -15,25 +15,40 @@ from .attempt import Attempt
 from .model import Device
 
 LENGTHS = (23, 14)  # of the rows of the check: unequal, so that the padded batch has padding
+TWIN = 9  # tokens that the two begin with where the check is about sharing them
 # Relative difference of logits that rounding explains: float32 sums in another order, bfloat16 has 8 bits.
 TOLERANCE = {4: 1e-3, 2: 6e-2}
 
 
-def choose(attempt: Attempt, device: Device, model: Any) -> bool:
-    """Whether this run's batches go without padding; the model's attention is switched when they do. Says so in the log."""
+def choose(attempt: Attempt, device: Device, model: Any, *, pairs: bool = False) -> bool:
+    """Whether this run's batches go without padding; the model's attention is switched when they do. Says so in the log.
+
+    `pairs`: the batches hold two answers to each prompt, which is then computed once (unpadded.py).
+    """
     base = unwrapped(model)
-    reason = _obstacle(attempt, device, base)
-    padding_free = reason is None and _switch(attempt, base)
+    reason = _obstacle(attempt, device, base, 2 if pairs else 1)
+    padding_free = reason is None and (not pairs or _labels_only(base)) and _switch(attempt, base, pairs)
     parts = (
         ["no padding", "attention inside each sequence"] if padding_free else [f"padded batches{f' ({reason})' if reason else ''}"]
     )
-    if device.kind == "cpu" and _labels_only(base):
+    if padding_free and pairs:
+        parts.append("what two answers begin with computed once")
+    if (device.kind == "cpu" or pairs) and _labels_only(base):
         parts.append("the loss only where there is a label")
     parts.append(f"{_dtype(base)} base weights")
     attempt.log(f"Way of computing: {', '.join(parts)}.")
     if attempt.config.bf16 and device.kind == "cpu" and not device.bf16:
         attempt.log("This processor has no instructions for bf16: it is many times slower here than float32.", "warning")
     return padding_free
+
+
+def finish_pairs(model: Any, padding_free: bool) -> None:
+    """What must come after TRL has patched a model that learns from preferences: log-probabilities as `choose` said."""
+    base = unwrapped(model)
+    if _labels_only(base):
+        from . import unpadded
+
+        unpadded.install(base, flat=padding_free)
 
 
 def finish(device: Device, model: Any) -> None:
@@ -62,11 +77,11 @@ def _dtype(base: Any) -> str:
     return str(base.dtype).removeprefix("torch.")
 
 
-def _obstacle(attempt: Attempt, device: Device, base: Any) -> str | None:
+def _obstacle(attempt: Attempt, device: Device, base: Any, answers: int = 1) -> str | None:
     """Why the batches must keep their padding, in words; None when nothing speaks for it."""
     if device.kind == "mps":
         return "this device has no attention for unequal lengths"
-    if attempt.config.per_device_train_batch_size == 1 and not attempt.config.packing:
+    if answers * attempt.config.per_device_train_batch_size == 1 and not attempt.config.packing:
         return "one row a batch has none"
     if not base._supports_attention_backend:
         return f"{type(base).__name__} brings its own attention"
@@ -83,14 +98,14 @@ def _obstacle(attempt: Attempt, device: Device, base: Any) -> str | None:
     return None
 
 
-def _switch(attempt: Attempt, base: Any) -> bool:
+def _switch(attempt: Attempt, base: Any, pairs: bool) -> bool:
     """Give the model our attention if it computes the same with it; else leave it as it was and say why."""
     before = base.config._attn_implementation
     attention.register()
     try:
-        padded = _padded_logits(base)
+        padded, twins = _padded_logits(base, _rows(base)), _padded_logits(base, _twins(base)) if pairs else []
         base.set_attn_implementation(attention.NAME)
-        difference = _difference(base, padded)
+        difference = _difference(base, padded) or (_twin_difference(base, twins) if pairs else None)
     except (RuntimeError, ValueError, TypeError, KeyError, AttributeError, NotImplementedError) as error:
         if "out of memory" in str(error):
             raise
@@ -119,6 +134,19 @@ def _difference(base: Any, padded: list[Any]) -> str | None:
     return f"its logits differ by {worst:.1e}" if not worst <= tolerance else None
 
 
+def _twin_difference(base: Any, padded: list[Any]) -> str | None:
+    """What it changes that two rows share their beginning; None when nothing but rounding."""
+    from .unpadded import flatten
+
+    ids, mask = _padded(_twins(base))
+    layout = flatten(ids, mask)
+    with _quiet(base):
+        logits = base(**layout.inputs, attention_mask=None, use_cache=False).logits[0]
+    found = [logits[layout.where[row, : len(part)]] for row, part in enumerate(padded)]
+    worst = max(_distance(one, two) for one, two in zip(found, padded, strict=True))
+    return f"rows that share their beginning differ by {worst:.1e}" if not worst <= TOLERANCE[logits.element_size()] else None
+
+
 def _distance(one: Any, two: Any) -> float:
     return float((one - two).detach().float().norm() / two.detach().float().norm())
 
@@ -132,12 +160,25 @@ def _rows(base: Any) -> list[Any]:
     return [torch.randint(size, (length,), generator=generator).to(base.device) for length in LENGTHS]
 
 
-def _padded_logits(base: Any) -> list[Any]:
+def _twins(base: Any) -> list[Any]:
+    """The rows, the second beginning as the first does."""
     import torch
 
-    rows = _rows(base)
+    first, second = _rows(base)
+    return [first, torch.cat([first[:TWIN], second[TWIN:]])]
+
+
+def _padded(rows: list[Any]) -> tuple[Any, Any]:
+    import torch
+
     ids = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
-    mask = torch.nn.utils.rnn.pad_sequence([torch.ones_like(row) for row in rows], batch_first=True)
+    return ids, torch.nn.utils.rnn.pad_sequence([torch.ones_like(row) for row in rows], batch_first=True)
+
+
+def _padded_logits(base: Any, rows: list[Any]) -> list[Any]:
+    import torch
+
+    ids, mask = _padded(rows)
     with _quiet(base), torch.no_grad():
         logits = base(input_ids=ids, attention_mask=mask, use_cache=False).logits
     return [logits[index, : len(row)] for index, row in enumerate(rows)]

@@ -13,12 +13,30 @@ METHODS: dict[str, str] = {
     "lora": "Train small low-rank adapters; the base model stays frozen. The best start for almost everyone.",
     "qlora": "LoRA over a base held in four bits: the least memory, a little slower. The result is an ordinary adapter.",
     "sft": "Train every weight of the model on examples. Needs the most memory.",
+    "dpo": "Learn from pairs of answers, one preferred to the other, without straying from the base. For a model that can do the task.",
+    "orpo": "Learn the preferred answers and to avoid the rejected ones in one go: no reference model, works from a raw base.",
+    "kto": "Learn from answers rated good or bad one by one, as thumbs up and down give them. Takes preference pairs too.",
 }
 # The kinds of dataset (datasets_app) each method can learn from.
-METHOD_KINDS: dict[str, tuple[str, ...]] = {"lora": ("sft", "text"), "qlora": ("sft", "text"), "sft": ("sft", "text")}
+METHOD_KINDS: dict[str, tuple[str, ...]] = {
+    "lora": ("sft", "text"),
+    "qlora": ("sft", "text"),
+    "sft": ("sft", "text"),
+    "dpo": ("preference",),
+    "orpo": ("preference",),
+    "kto": ("unpaired", "preference"),  # a pair is a good answer and a bad one
+}
 # Which of them an option means something to, where not to all (`methods=` below).
 SUPERVISED = ("lora", "qlora", "sft")
-WITH_ADAPTER = ("lora", "qlora")
+PREFERENCE = ("dpo", "orpo", "kto")
+WITH_ADAPTER = ("lora", "qlora", *PREFERENCE)
+ADAPTERS = ("none", "lora", "qlora")
+# The losses of TRL 1.16 that need no option beyond ours; see docs/methods.md.
+DPO_LOSSES = (
+    "sigmoid", "hinge", "ipo", "exo_pair", "nca_pair", "robust", "bco_pair", "sppo_hard", "aot", "aot_unpaired", "apo_zero",
+    "apo_down", "discopop", "sigmoid_norm",
+)  # fmt: skip
+KTO_LOSSES = ("kto", "apo_zero_unpaired")
 DISTRIBUTIONS = ("none", "ddp", "fsdp", "deepspeed")
 SCHEDULERS = (
     "linear", "cosine", "cosine_with_restarts", "polynomial", "constant", "constant_with_warmup", "inverse_sqrt",
@@ -64,7 +82,7 @@ def option(
     group: str,
     min: float | None = None,
     max: float | None = None,
-    choices: tuple[str, ...] = (),
+    choices: tuple[str, ...] | dict[str, tuple[str, ...]] = (),
     advanced: bool = True,
     above: float | None = None,
     methods: tuple[str, ...] = (),
@@ -73,7 +91,8 @@ def option(
     """A Config field with what every surface needs to show and check it. `min`/`max` are inclusive, `above` is exclusive; of a
     list they count the items. `lines`: a list's items are sentences, one a line, not words.
 
-    `methods` are those the option means something to; empty means all. To the others it is not shown, and refused.
+    `choices` may differ by method. `methods` are those the option means something to; empty means all. To the others it is
+    not shown, and refused.
     """
     metadata = {
         "help": help, "group": group, "min": min, "max": max, "choices": choices, "advanced": advanced, "above": above,
@@ -188,13 +207,31 @@ class Config:
         group="memory")  # fmt: skip
 
     retry_on_out_of_memory: bool = option(True, "When memory runs out, go on from the last checkpoint with half the batch size "
-        "and twice the accumulation: the same rows in every step. Four times at most.", group="memory")  # fmt: skip
+        "and twice the accumulation: the same rows in every step. Four times at most.", group="memory",
+        methods=(*SUPERVISED, "dpo", "orpo"))  # fmt: skip
+
+    # --- Preferences -----------------------------------------------------------------------------
+    adapter: str = option("lora", "What learns: a LoRA adapter, one over a base in four bits (qlora), or every weight (none), which "
+        "by default is trained at a tenth of the rate.", group="preferences", choices=ADAPTERS, methods=PREFERENCE,
+        advanced=False)  # fmt: skip
+    # 0.1 is the papers' and TRL's value for all three.
+    beta: float = option(0.1, "How strongly answers are held to the reference (dpo, kto), or preferred ones set apart (orpo).",
+        group="preferences", above=0, max=100, methods=PREFERENCE, advanced=False)  # fmt: skip
+    loss_type: str = option("sigmoid", "The formula that turns preferences into a loss; the first is the original paper's.",
+        group="preferences", choices={"dpo": DPO_LOSSES, "kto": KTO_LOSSES}, methods=("dpo", "kto"))  # fmt: skip
+    # 0 trusts every pair, as the DPO paper does.
+    label_smoothing: float = option(0.0, "Share of pairs taken to be the wrong way round; for the losses robust, exo_pair, aot and "
+        "aot_unpaired.", group="preferences", min=0, max=0.49, methods=("dpo",))  # fmt: skip
+    desirable_weight: float = option(1.0, "Weight of good answers. With few of them raise it, so that weight × number is about "
+        "equal on both sides.", group="preferences", min=0, max=1000, methods=("kto",))  # fmt: skip
+    undesirable_weight: float = option(1.0, "Weight of bad answers; raise it where these are few.", group="preferences", min=0, max=1000,
+        methods=("kto",))  # fmt: skip
 
     # --- Several devices -------------------------------------------------------------------------
     num_gpus: int = option(1, "GPUs that train together. A step then learns from batch size × accumulation × GPUs rows.",
-        group="devices", min=1, max=64)  # fmt: skip
+        group="devices", min=1, max=64, methods=SUPERVISED)  # fmt: skip
     distributed: str | None = option(None, "How they share the work: ddp keeps the whole model on each, fsdp and deepspeed split it. "
-        "Left open, ddp with several GPUs.", group="devices", choices=DISTRIBUTIONS)  # fmt: skip
+        "Left open, ddp with several GPUs.", group="devices", choices=DISTRIBUTIONS, methods=SUPERVISED)  # fmt: skip
 
     # --- Watching --------------------------------------------------------------------------------
     logging_steps: int = option(1, "Steps between two points of the loss curve.", group="watching", min=1, max=100_000)
@@ -218,4 +255,15 @@ class Config:
 
 
 # Where a method wants another default than Config's. Full training moves every weight, so it steps ten times shorter.
-METHOD_DEFAULTS: dict[str, dict[str, Any]] = {"lora": {}, "qlora": {}, "sft": {"learning_rate": 2e-5}}
+# Preferences are learned at a quarter of the rate of examples (TRL's 1e-6 and Zephyr's 5e-7 are for 7B models in full; small
+# models and adapters need more), and once: further passes widen the margins by forgetting (Rafailov et al. 2024).
+METHOD_DEFAULTS: dict[str, dict[str, Any]] = {
+    "lora": {},
+    "qlora": {},
+    "sft": {"learning_rate": 2e-5},
+    "dpo": {"learning_rate": 5e-5, "num_train_epochs": 1.0},
+    "orpo": {"learning_rate": 5e-5},
+    "kto": {"learning_rate": 5e-5, "num_train_epochs": 1.0, "loss_type": "kto"},
+}
+# The rate of a preference method where every weight moves.
+FULL_PREFERENCE_RATE = 5e-6

@@ -9,7 +9,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
-from .checks import SpecError, adapter_of, check_config, config_fields, defaults_for, field_type
+from .checks import SpecError, adapter_of, check_config, choices_of, config_fields, defaults_for, field_type
 from .options import METHOD_KINDS, METHODS, Config
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "TrainingSpec",
     "adapter_of",
     "check_config",
+    "choices_of",
     "config_fields",
     "defaults_for",
     "field_type",

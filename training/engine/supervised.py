@@ -11,15 +11,15 @@ from .arguments import trainer_arguments
 from .attempt import Attempt
 from .best import StoppedEarly, best_checkpoint
 from .checkpoints import Checkpoint
-from .data import Prepared, count_rows, held_out
-from .datacache import prepare_once
+from .data import Prepared, prepare
 from .evaluation import TokenMeans
 from .failures import bad_data, bad_spec
 from .measure import packages
-from .model import Device, context_length
+from .model import Device
 from .output import write_output
 from .preflight import look_at_first_batch
 from .refusals import evaluation_refusals
+from .splits import longest, prepare_splits
 from .stopping import Cancelled
 
 LOST = 0.3  # share of answers cut off beyond which a run hardly teaches what was meant
@@ -35,47 +35,18 @@ class Examples:
 
 def load_examples(attempt: Attempt, tokenizer: Any) -> Examples:
     """Tokenise the spec's rows, hold some out, and say in the log what was cut or dropped."""
-    # Rank 0 makes the tokens, the others read them.
-    train, evaluation = attempt.world.share(_prepare_splits(attempt, tokenizer) if attempt.world.is_main else None)
+    config = attempt.config
+    options = {
+        "assistant_only": config.assistant_only_loss,
+        "last_only": config.mask_history,
+        "chunks": attempt.spec.method == "pretrain",
+    }
+    train, evaluation = prepare_splits(attempt, tokenizer, prepare, **options)
     _report(attempt, train, evaluation)
     loaded = train.load()
     if attempt.config.packing:
         loaded = _pack(attempt, loaded)
     return Examples(loaded, evaluation.load() if evaluation and evaluation.rows else None)
-
-
-def _prepare_splits(attempt: Attempt, tokenizer: Any) -> tuple[Prepared, Prepared | None]:
-    data, config, folder = attempt.spec.data, attempt.config, attempt.dir.data
-    source = attempt.dir.resolve(data.train)
-    rows = count_rows(source)
-    out = set() if data.eval else held_out(rows, config.eval_fraction, config.seed)
-    options: dict[str, Any] = {
-        "tokenizer": tokenizer,
-        "kind": data.kind,
-        "max_length": _max_length(attempt),
-        "assistant_only": config.assistant_only_loss,
-        "last_only": config.mask_history,
-        "chunks": attempt.spec.method == "pretrain",
-        "stop": attempt.stop,
-    }
-    split = f"{config.eval_fraction}:{config.seed}" if out else "all"
-    keep = (lambda index: index not in out) if out else None
-    train = prepare_once(source, folder / "train.arrow", part=f"train {split}", keep=keep, **options)
-    if data.eval:
-        return train, prepare_once(attempt.dir.resolve(data.eval), folder / "eval.arrow", part="train all", **options)
-    if out:
-        return train, prepare_once(source, folder / "eval.arrow", part=f"eval {split}", keep=out.__contains__, **options)
-    if config.eval_fraction:
-        attempt.log("There are too few rows to hold any out: the run has no evaluation.", "warning")
-    return train, None
-
-
-def _max_length(attempt: Attempt) -> int:
-    wanted, possible = attempt.config.max_length, context_length(attempt.model_path)
-    if possible and wanted > possible:
-        attempt.log(f"max_length {wanted} is more than the model's context: rows are cut at {possible} tokens.", "warning")
-        return possible
-    return wanted
 
 
 def _report(attempt: Attempt, train: Prepared, evaluation: Prepared | None) -> None:
@@ -110,7 +81,7 @@ def _pack(attempt: Attempt, rows: Any) -> Any:
     """Several rows in one sequence of max_length, none cut; the collator keeps each row's attention to itself."""
     from trl import pack_dataset
 
-    packed = pack_dataset(rows.shuffle(seed=attempt.config.seed), _max_length(attempt), "bfd")
+    packed = pack_dataset(rows.shuffle(seed=attempt.config.seed), longest(attempt), "bfd")
     attempt.log(f"{len(rows)} rows are packed into {len(packed)} sequences.")
     return packed
 

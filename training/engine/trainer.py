@@ -330,7 +330,8 @@ def local(parameter: Any) -> Any:
 def _rows(inputs: dict[str, Any]) -> int:
     if "cu_seq_lens_q" in inputs:
         return int(inputs["cu_seq_lens_q"].numel()) - 1
-    return int(inputs["input_ids"].shape[0])
+    pairs = "completion_mask" in inputs and "label" not in inputs  # one row's two answers
+    return int(inputs["input_ids"].shape[0]) // (2 if pairs else 1)
 
 
 @contextlib.contextmanager

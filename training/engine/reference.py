@@ -1,0 +1,148 @@
+"""What the reference model thinks of the answers: computed once for each row, kept by content, never twice.
+
+DPO and KTO hold the model to what it was at the start. Its log-probabilities of the answers don't change, so they are
+computed before the first step, in batches of fixed order (so that they come out the same to the last bit however often a
+run is killed), and each batch is appended to a file at once: a run that is started again goes on where it stopped.
+
+    $AIFT_CACHE_DIR/reference/<key>.logps            complete; without a cache in the run's data/
+    …/<key>.<job>.part                               being written: for each batch float32 values [columns, rows] and their CRC
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import time
+import zlib
+from pathlib import Path
+from typing import Any
+
+from .attempt import Attempt
+from .checkpoints import sha256
+from .datacache import cache_folder
+
+# Code that decides the numbers.
+MAKERS = ("reference.py", "unpadded.py", "attention.py", "labelloss.py", "preference_data.py", "quantization.py")
+COLUMNS = {"dpo": ("ref_chosen_logps", "ref_rejected_logps"), "kto": ("ref_logps", "ref_KL_logps")}
+
+
+class Referenced:
+    """Mixin for TRL's DPO and KTO trainers: takes the reference from the batch where it is there, else computes it."""
+
+    precompute_ref_logps: bool
+
+    def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        self.precompute_ref_logps = any(name.startswith("ref_") for name in inputs)
+        return super().compute_loss(model, inputs, *args, **kwargs)  # type: ignore[misc]
+
+    def _prepare_dataset(self, dataset: Any, *args: Any) -> Any:
+        """The rows have been tokenised already (preference_data.py)."""
+        return dataset
+
+    def _precompute_ref_logps(self, dataset: Any, *args: Any) -> Any:
+        """`add_reference` does it, once the quick way of computing is in place."""
+        return dataset
+
+
+def add_reference(attempt: Attempt, trainer: Any, *, flat: bool) -> None:
+    """Give the trainer's rows their reference. The rows that are learned get it only when each is seen at least once, or when
+    the base itself learns and will soon no longer be the reference; else it is quicker to compute it in the step."""
+    config, rows = attempt.config, trainer.train_dataset
+    seen = config.max_steps and config.max_steps * config.per_device_train_batch_size * config.gradient_accumulation_steps
+    if config.adapter == "none" or not seen or seen >= len(rows):
+        trainer.train_dataset = _with_columns(attempt, trainer, rows, "train", flat)
+    if trainer.eval_dataset is not None:
+        trainer.eval_dataset = _with_columns(attempt, trainer, trainer.eval_dataset, "eval", flat)
+
+
+def _with_columns(attempt: Attempt, trainer: Any, rows: Any, name: str, flat: bool) -> Any:
+    import numpy as np
+    from datasets import Dataset, concatenate_datasets
+
+    columns = COLUMNS[attempt.spec.method][: 2 if attempt.config.loss_type != "apo_zero_unpaired" else 1]
+    size = attempt.config.per_device_train_batch_size
+    folder = cache_folder("reference") or attempt.dir.data
+    folder.mkdir(parents=True, exist_ok=True)
+    key = _key(attempt, trainer, name, flat)
+    done = folder / f"{key}.logps"
+    if not done.is_file():
+        _compute(attempt, trainer, rows, len(columns), folder / f"{key}.{attempt.spec.job or 'run'}.part", done)
+    os.utime(done)
+    batches, _ = _read(done, len(rows), size, len(columns))
+    values = np.concatenate(batches, axis=1)
+    added = Dataset.from_dict(dict(zip(columns, values, strict=True)))
+    return concatenate_datasets([rows, added], axis=1)
+
+
+def _compute(attempt: Attempt, trainer: Any, rows: Any, columns: int, part: Path, done: Path) -> None:
+    """Write the reference of all rows; what `part` holds already is kept."""
+    size, started, training = attempt.config.per_device_train_batch_size, time.monotonic(), trainer.model.training
+    known, length = _read(part, len(rows), size, columns) if part.is_file() else ([], 0)
+    trainer.model.eval()
+    with open(part, "ab") as file:
+        file.truncate(length)
+        for first in range(len(known) * size, len(rows), size):
+            attempt.stop.check()
+            file.write(_sealed(_batch(trainer, rows, range(first, min(first + size, len(rows))), columns)))
+            file.flush()
+        os.fsync(file.fileno())
+    trainer.model.train(training)
+    os.replace(part, done)
+    attempt.log(f"The reference's log-probabilities of {len(rows)} rows took {time.monotonic() - started:.1f} s; they are kept.")
+
+
+def _batch(trainer: Any, rows: Any, indices: range, columns: int) -> Any:
+    """float32 [columns, rows] of one batch."""
+    import numpy as np
+
+    inputs = trainer._prepare_inputs(trainer.data_collator([rows[index] for index in indices]))
+    found = trainer.compute_ref_log_probs(trainer.model, inputs)[:columns]
+    return np.stack([part.float().cpu().numpy() for part in found])
+
+
+def _sealed(values: Any) -> bytes:
+    content = values.astype("<f4").tobytes()
+    return content + zlib.crc32(content).to_bytes(4, "little")
+
+
+def _read(path: Path, rows: int, size: int, columns: int) -> tuple[list[Any], int]:
+    """The whole batches at the beginning of the file, and where they end."""
+    import numpy as np
+
+    content, found, at = path.read_bytes(), [], 0
+    for first in range(0, rows, size):
+        count = min(size, rows - first)
+        end = at + 4 * columns * count
+        values, seal = content[at:end], content[end : end + 4]
+        if len(seal) < 4 or zlib.crc32(values) != int.from_bytes(seal, "little"):
+            break
+        found.append(np.frombuffer(values, "<f4").reshape(columns, count))
+        at = end + 4
+    return found, at
+
+
+def _key(attempt: Attempt, trainer: Any, name: str, flat: bool) -> str:
+    """Everything that decides the numbers to the last bit: weights, rows, order, precision, machine, code."""
+    import torch
+
+    config, base = attempt.config, trainer.model
+    parts = {
+        "rows": sha256(attempt.dir.data / f"{name}.arrow"),
+        "weights": [sha256(path) for path in sorted(attempt.model_path.glob("*.safetensors"))],
+        "model": (attempt.model_path / "config.json").read_text(),
+        "method": [attempt.spec.method, config.adapter, config.loss_type, config.per_device_train_batch_size],
+        "order": config.seed if attempt.spec.method == "kto" else None,
+        "precision": [str(base.dtype), trainer.args.bf16, trainer.args.fp16, flat],
+        "machine": [str(base.device), torch.get_num_threads(), torch.backends.cpu.get_cpu_capability(), _gpu()],
+        "makers": [sha256(Path(__file__).with_name(maker)) for maker in MAKERS],
+        "packages": [importlib.metadata.version(package) for package in ("torch", "transformers", "trl", "peft")],
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _gpu() -> str:
+    import torch
+
+    return torch.cuda.get_device_name(0) if torch.cuda.is_available() else ""
