@@ -34,7 +34,7 @@ KINDS: dict[str, tuple[str, str, dict[str, Any]]] = {
     ),
     "balanced": (
         "Balanced",
-        "What suits most datasets: three passes, an effective batch of 16.",
+        "What suits most datasets: a few passes, an effective batch of 16.",
         {"num_train_epochs": 3.0, "per_device_train_batch_size": 4, "gradient_accumulation_steps": 4},
     ),
     "quality": (
@@ -57,7 +57,13 @@ KINDS: dict[str, tuple[str, str, dict[str, Any]]] = {
 # A method's learning rate is its own affair; these are the factors by which a kind moves it.
 RATE_FACTORS = {"quality": 0.5}
 # What a method needs beside that. Full training pays for the optimizer's state; Adafactor keeps a fraction of it.
-FOR_METHOD: dict[tuple[str, str], dict[str, Any]] = {("sft", "memory"): {"optim": "adafactor"}}
+# Preferences are learned in one pass or two, and KTO compares the rows of a batch, so it needs more than one.
+FOR_METHOD: dict[tuple[str, str], dict[str, Any]] = {
+    ("sft", "memory"): {"optim": "adafactor"},
+    **{(method, "balanced"): {"num_train_epochs": 1.0} for method in ("dpo", "kto")},
+    **{(method, "quality"): {"num_train_epochs": 2.0} for method in ("dpo", "kto")},
+    ("kto", "memory"): {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 8},
+}
 
 
 def built_in_templates() -> list[BuiltIn]:

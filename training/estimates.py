@@ -69,6 +69,8 @@ def foresee(wanted: Wanted, kind: str, name: str, *, token_ratio: float = 1.0) -
     """The uncorrected forecast of a run on a device. ShapeError and OSError when the model's or the dataset's files don't tell."""
     shape, sample = shape_of(wanted.model), sample_rows(learned_rows(wanted), wanted.dataset.kind)
     rows, eval_rows = split_rows(wanted)
+    if wanted.method == "kto" and wanted.dataset.kind == "preference":  # each pair is two rated answers
+        rows, eval_rows = 2 * rows, 2 * eval_rows
     lengths = [max(2, round(length * token_ratio)) for length in sample.lengths(shape.vocab)]
     learns_answers = wanted.config.assistant_only_loss and wanted.dataset.kind != "text"
     return plans.forecast(

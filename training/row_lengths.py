@@ -20,6 +20,13 @@ GROUPS = 8  # from so many places of the file
 BYTES_PER_TOKEN = ((256, 1.0), (512, 2.0), (1024, 2.6), (4096, 3.75), (32_000, 4.2), (128_000, 4.6), (256_000, 4.7))
 # Bytes of a token in other scripts, whose letters take two or three.
 OTHER_SCRIPT_BYTES = 3.0
+# The columns that make the sequences a model reads, by the dataset's kind; each sequence's last one is the answer that is judged.
+SEQUENCES = {
+    "text": (("text",),),
+    "sft": (("messages",),),
+    "preference": (("prompt", "chosen"), ("prompt", "rejected")),
+    "unpaired": (("prompt", "completion"),),
+}
 # What a ChatML-like template writes around a message: two marks, the role, two line ends.
 MESSAGE_TOKENS = 5
 
@@ -66,23 +73,32 @@ def bytes_per_token(vocabulary: int) -> float:
 def _sample(path: Path, modified: int, kind: str) -> RowSample:
     import pyarrow.parquet as parquet
 
-    column = "text" if kind == "text" else "messages"
+    sequences = SEQUENCES[kind]
+    columns = sorted({column for sequence in sequences for column in sequence})
     with parquet.ParquetFile(path) as file:
         groups = file.num_row_groups
         chosen = sorted({index * groups // GROUPS for index in range(GROUPS)}) if groups else []
-        texts = [text for group in chosen for text in _texts(file, group, column, SAMPLE // len(chosen))]
-    measure = _plain_row if kind == "text" else _chat_row
-    return RowSample(tuple(measure(text) for text in texts), kind)
+        rows = [row for group in chosen for row in _rows(file, group, columns, SAMPLE // len(chosen))]
+    return RowSample(tuple(_measured([row[column] for column in sequence], kind) for row in rows for sequence in sequences), kind)
 
 
-def _texts(file: Any, group: int, column: str, count: int) -> list[str]:
+def _rows(file: Any, group: int, columns: list[str], count: int) -> list[dict[str, str]]:
     """Every n-th row of a group, so that rows sorted by length don't mislead."""
     rows = file.metadata.row_group(group).num_rows
     step = max(1, rows // max(1, count))
-    found: list[str] = []
-    for batch in file.iter_batches(batch_size=1024, row_groups=[group], columns=[column]):
-        found.extend(value.as_py() or "" for value in batch.column(0)[::step])
+    found: list[dict[str, str]] = []
+    for batch in file.iter_batches(batch_size=1024, row_groups=[group], columns=columns):
+        taken = [batch.column(column)[::step].to_pylist() for column in columns]
+        found.extend(dict(zip(columns, (value or "" for value in row), strict=True)) for row in zip(*taken, strict=True))
     return found[:count]
+
+
+def _measured(texts: list[str], kind: str) -> tuple[int, int, int, int]:
+    if kind == "text":
+        return _plain_row(texts[0])
+    *before, last = (_chat_row(text) for text in texts)
+    plain, foreign, _, messages = (sum(numbers) for numbers in zip(*before, last, strict=True))
+    return plain, foreign, last[2], messages
 
 
 def _plain_row(text: str) -> tuple[int, int, int, int]:

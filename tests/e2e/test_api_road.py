@@ -174,3 +174,22 @@ def test_a_cancelled_job_keeps_its_checkpoint_and_can_go_on(client: httpx.Client
     points = client.get(f"{job}/metrics").json()["points"]
     steps = [point["step"] for point in points if point["split"] == "train"]
     assert steps == list(range(1, len(steps) + 1)), "no step is missing or doubled after the resume"
+
+
+def test_preferences_are_learned_and_their_adapter_answers(client: httpx.Client, model: int) -> None:
+    rows = [{"prompt": row["question"], "chosen": row["answer"], "rejected": "I do not know."} for row in QUESTIONS]
+    content = "".join(json.dumps(row) + "\n" for row in rows)
+    uploaded = client.post("/api/datasets/upload", files={"file": ("pairs.jsonl", content)})
+    dataset = wait_until(client, f"/api/datasets/{uploaded.json()['id']}", {"ready", "invalid"})
+    assert (dataset["status"], dataset["kind"]) == ("ready", "preference")
+    config = {"max_steps": 10, "max_length": 128, "learning_rate": 1e-3, "eval_steps": 5, "adapter": "qlora"}
+    body = {"name": "kinder", "model_id": model, "dataset_id": dataset["id"], "method": "dpo", "config": config, "start": True}
+    answer = client.post("/api/training", json=body)
+    assert answer.status_code == 201, answer.text
+    job = wait_until(client, f"/api/training/{answer.json()['id']}", {"succeeded", "failed", "cancelled"})
+    assert job["status"] == "succeeded", job["error"]
+    points = client.get(f"/api/training/{job['id']}/metrics").json()["points"]
+    margins = [point["values"]["eval_rewards/margins"] for point in points if point["split"] == "eval"]
+    assert len(margins) == 3 and margins[-1] > margins[0]
+    tried = client.post(f"/api/models/{job['output_model_id']}/test", json={"prompt": rows[0]["prompt"], "max_new_tokens": 8})
+    assert tried.status_code == 200 and tried.json()["outputs"][0]["tokens"] > 0, tried.text

@@ -125,7 +125,7 @@ def test_it_advises_lora_where_full_training_does_not_fit(alice: User, large: La
 
 
 def test_it_advises_nothing_where_nothing_helps(alice: User, large: LanguageModel, dataset: Dataset, on: Any) -> None:
-    on(Device("cuda:0", "cuda", "NVIDIA T4", "small", 8 * GIB, 0, 0.0))
+    on(Device("cuda:0", "cuda", "NVIDIA T4", "small", 1 * GIB, 0, 0.0))
     found = ask(alice, large, dataset)
     assert (found.fits, found.advice) == (False, [])
 

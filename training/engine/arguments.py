@@ -7,8 +7,10 @@ from typing import Any
 
 from . import distributed
 from .attempt import Attempt
+from .failures import bad_spec
 from .model import Device, uses_bf16, uses_checkpointing
 from .optimizers import optimizer_arguments
+from .refusals import evaluation_refusals
 from .schedules import scheduler_arguments
 
 
@@ -24,6 +26,8 @@ def total_steps(attempt: Attempt, examples: int) -> int:
 def trainer_arguments(attempt: Attempt, device: Device, *, examples: int, evaluates: bool, resuming: bool) -> dict[str, Any]:
     """Keyword arguments that every trainer takes. `examples` is the number of training sequences."""
     config, steps = attempt.config, total_steps(attempt, examples)
+    for field, words in evaluation_refusals(config, evaluates=evaluates).items():
+        raise bad_spec(field, words)
     bf16 = uses_bf16(config, device)
     return {
         "output_dir": str(attempt.dir.checkpoints),

@@ -70,6 +70,7 @@ GROUPS = {
     "adapter": "Adapter",
     "data": "Data",
     "memory": "Precision and memory",
+    "preferences": "Preferences",
     "devices": "Several GPUs",
     "watching": "Logging, evaluation, checkpoints",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,7 +13,7 @@ from .memory import Memory, estimate_memory
 from .model import Device, uses_bf16, uses_checkpointing
 from .options import MUTATING_INITS
 from .shapes import Shape
-from .spec import Config
+from .spec import Config, adapter_of
 
 # Dense 16-bit peak in FLOP/s by the name nvidia-smi gives (NVIDIA's data sheets), the longest match counts.
 CUDA_PEAKS = {
@@ -24,6 +25,8 @@ CUDA_UNKNOWN = 50e12
 CUDA_SHARE, FLOAT_SHARE = 0.25, 0.25
 MPS_FLOPS = 2e12
 CPU_CORE_FLOPS = 18e9  # measured with the bench's models; see docs/estimates.md
+# Forward passes beside the learning one: the reference's, and for KTO both models' over the unrelated answers.
+REFERENCE_PASSES = {"dpo": 1, "kto": 3}
 WITHOUT_BF16 = ("V100", "P100", "T4", "GTX", "RTX 20", "TITAN", "P40", "P4")
 
 
@@ -48,12 +51,23 @@ def forecast(
     shape: Shape, method: str, config: Config, device: Device, *, lengths: Sequence[int], rows: int, eval_rows: int,
     labelled: float = 1.0, cores: int = 1, warm: bool = True,
 ) -> Forecast:  # fmt: skip
-    """What a run with these rows needs. `lengths` are token counts of a sample of them, `labelled` the share that is learned."""
+    """What a run with these rows needs. `lengths` are token counts of a sample of them, `labelled` the share that is learned.
+
+    A row of dpo and orpo is two sequences, and `lengths` counts each. The reference needs no memory of its own: it is the base
+    without its adapter, or was asked before the first step.
+    """
     padded = pads(shape, config, device)
+    answers = 2 if method in ("dpo", "orpo") else 1
+    config = dataclasses.replace(config, per_device_train_batch_size=answers * config.per_device_train_batch_size)
+    rows, eval_rows = answers * rows, answers * eval_rows
     work = workload(config, lengths, rows=rows, eval_rows=eval_rows, padded=padded, context=shape.context)
     plan = plan_for(shape, method, config, device, work, padded=padded, labelled=labelled)
     speed = flops_per_second(device, half=plan.autocast, cores=cores)
-    training = duration.run_flops(shape, plan, work) / speed + duration.step_seconds(shape, plan, work)
+    forward = (
+        duration.forward_flops(shape, plan, work.mean_length) + plan.scored / max(1, plan.tokens) * 2 * shape.vocab * shape.hidden
+    )
+    flops = duration.run_flops(shape, plan, work) + REFERENCE_PASSES.get(method, 0) * forward * work.computed
+    training = flops / speed + duration.step_seconds(shape, plan, work)
     return Forecast(
         plan=plan,
         work=work,
@@ -75,7 +89,7 @@ def pads(shape: Shape, config: Config, device: Device) -> bool:
 def plan_for(shape: Shape, method: str, config: Config, device: Device, work: Workload, *, padded: bool, labelled: float) -> Plan:
     """The run's largest micro-batch."""
     half = uses_bf16(config, device)
-    adapter = method if method in ("lora", "qlora") else "none"
+    adapter = adapter_of(method, {"adapter": config.adapter})
     rows = config.per_device_train_batch_size
     return Plan(
         adapter=adapter,

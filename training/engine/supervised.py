@@ -13,12 +13,11 @@ from .best import StoppedEarly, best_checkpoint
 from .checkpoints import Checkpoint
 from .data import Prepared, prepare
 from .evaluation import TokenMeans
-from .failures import bad_data, bad_spec
+from .failures import bad_data
 from .measure import packages
 from .model import Device
 from .output import write_output
 from .preflight import look_at_first_batch
-from .refusals import evaluation_refusals
 from .splits import longest, prepare_splits
 from .stopping import Cancelled
 
@@ -98,8 +97,6 @@ def sft_trainer(
         pass
 
     evaluates = examples.evaluation is not None
-    for field, words in evaluation_refusals(attempt.config, evaluates=evaluates).items():
-        raise bad_spec(field, words)
     arguments = trainer_arguments(attempt, device, examples=len(examples.train), evaluates=evaluates, resuming=resumed is not None)
     layout: dict[str, Any] = {"packing": True, "eval_packing": False} if attempt.config.packing else {}
     layout["padding_free"] = fastpath.choose(attempt, device, model)

@@ -6,8 +6,14 @@ import gc
 import importlib
 import os
 
-IMPORTS = ("torch", "transformers", "peft", "accelerate", "datasets", "pyarrow.parquet", "trl", "trl.trainer.sft_trainer", "numpy")
-OURS = ("supervised", "labelloss", "trainer", "callbacks", "methods.sft", "methods.lora", "methods.qlora")
+IMPORTS = (
+    "torch", "transformers", "peft", "accelerate", "datasets", "pyarrow.parquet", "trl", "trl.trainer.sft_trainer", "trl.trainer.dpo_trainer",
+    "trl.trainer.kto_trainer", "trl.experimental.orpo", "numpy",
+)  # fmt: skip
+OURS = (
+    "supervised", "labelloss", "trainer", "callbacks", "unpadded", "reference", "methods.sft", "methods.lora", "methods.qlora", "methods.dpo", "methods.orpo",
+    "methods.kto",
+)  # fmt: skip
 # Libraries that would start a thread when imported. (torch's own threads come later, with its first operation.)
 SINGLE_THREADED = {"OPENBLAS_NUM_THREADS": "1", "JE_ARROW_MALLOC_CONF": "background_thread:false"}
 

@@ -15,9 +15,11 @@ from models_app.models import LanguageModel
 from training.choices import default_split, find_owned
 from training.devices import Device, list_devices
 from training.engine.memory import Memory
+from training.engine.options import PREFERENCE
 from training.engine.plans import Forecast
+from training.engine.quantization import obstacle
 from training.engine.shapes import ShapeError
-from training.engine.spec import METHOD_KINDS, METHODS, Config
+from training.engine.spec import Config, adapter_of, defaults_for
 from training.estimates import Calibration, Wanted, calibrate, corrected_memory, foresee
 from training.models import TrainingJob
 from training.refusals import refuse_unknown_choice, refuse_unusable
@@ -151,19 +153,37 @@ def _changes(wanted: Wanted, found: Forecast) -> Iterator[Advice]:
     if not found.plan.checkpointing:
         text = "Turn gradient checkpointing on: the same result, about a third slower."
         yield Advice(text, {"gradient_checkpointing": True})
-    yield from _smaller_batches(config)
+    yield from _smaller_batches(config, least=2 if wanted.method == "kto" else 1)  # KTO compares a batch's rows
     yield from _shorter_rows(config, found)
     if found.plan.device == "cpu" and found.plan.adapter != "none" and not found.plan.autocast:
         yield Advice("Hold the frozen weights in bfloat16: half their size, slower where the processor lacks it.", {"bf16": True})
-    for method, text in (("lora", "Train LoRA adapters instead of every weight."), ("qlora", "Train on 4-bit weights (QLoRA).")):
-        if method in METHODS and wanted.method not in ("lora", "qlora") and wanted.dataset.kind in METHOD_KINDS[method]:
-            yield Advice(text, {"learning_rate": 2e-4}, method)
+    yield from _smaller_models(wanted)
 
 
-def _smaller_batches(config: Config) -> Iterator[Advice]:
+LIGHTER = {
+    "none": (("lora", "Train LoRA adapters instead of every weight."), ("qlora", "Train on 4-bit weights (QLoRA).")),
+    "lora": (("qlora", "Train on 4-bit weights (QLoRA)."),),
+    "qlora": (),
+}
+
+
+def _smaller_models(wanted: Wanted) -> Iterator[Advice]:
+    """What holds less in memory beside what learns, where this machine can."""
+    config = dataclasses.asdict(wanted.config)
+    for adapter, text in LIGHTER[adapter_of(wanted.method, config)]:
+        if adapter == "qlora" and obstacle():
+            continue
+        if wanted.method in PREFERENCE:
+            yield Advice(text, {"adapter": adapter, "learning_rate": defaults_for(wanted.method, adapter)["learning_rate"]})
+        else:
+            rate = {"learning_rate": defaults_for(adapter)["learning_rate"]} if wanted.method == "sft" else {}
+            yield Advice(text, rate, adapter)
+
+
+def _smaller_batches(config: Config, least: int) -> Iterator[Advice]:
     """Halved micro-batches with as many more accumulated, so that the effective batch stays the same."""
     size, accumulated = config.per_device_train_batch_size, config.gradient_accumulation_steps
-    while size > 1 and size % 2 == 0:
+    while size > least and size % 2 == 0:
         size, accumulated = size // 2, accumulated * 2
         text = (
             f"Work on {size} row{'s' if size > 1 else ''} at once and accumulate {accumulated}: the effective batch stays the same."

@@ -38,7 +38,8 @@ def _new_values(job: TrainingJob, changes: dict[str, Any]) -> dict[str, Any]:
     values |= _new_inputs(job, changes)
     parts = {key: values[key] for key in ("method", "model", "dataset", "train_split", "eval_split")}
     refuse_unusable(**parts)
-    values["config"] = checked_config(values["method"], _carried(job, values["method"]) | changes.get("config", {}))
+    given = changes.get("config", {})
+    values["config"] = checked_config(values["method"], _carried(job, values["method"], given.get("adapter")) | given)
     refuse_devices(executor=values["executor"], config=values["config"])
     refuse_config(**{key: values[key] for key in ("method", "executor", "model", "dataset", "eval_split", "config")})
     return values
@@ -55,10 +56,10 @@ def _new_inputs(job: TrainingJob, changes: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _carried(job: TrainingJob, method: str) -> dict[str, Any]:
-    """The config so far. With another method, what was only the old method's default gives way to the new one's, and what
-    means nothing to the new one is forgotten."""
-    if method == job.method:
+def _carried(job: TrainingJob, method: str, adapter: Any) -> dict[str, Any]:
+    """The config so far. With another method or adapter, what was only the old one's default gives way to the new one's, and
+    what means nothing to the new method is forgotten."""
+    if method == job.method and adapter is None:
         return job.config
-    old, new = defaults_for(job.method), defaults_for(method)
+    old, new = defaults_for(job.method, job.config.get("adapter")), defaults_for(method)
     return {key: value for key, value in job.config.items() if key in new and (key not in old or value != old[key])}
