@@ -1,6 +1,6 @@
 """What a worker does when it starts and stops.
 
-A worker of the `train` queue keeps a fork server warm and looks for jobs that its predecessor left running. When it is
+A worker of the `train` queue keeps a fork server warm, reports its machine's devices, and looks for jobs that its predecessor left running. When it is
 told to stop, `stopping` is set: supervisors let go of their jobs within a second, and the engines run on.
 """
 
@@ -21,9 +21,11 @@ def on_ready(sender: Any, **kwargs: Any) -> None:
     """Django is loaded and the broker answers."""
     if "train" not in sender.app.amqp.queues.consume_from:
         return
+    from training import device_reports
     from training.executors import fork_server
     from training.services.reconcile_jobs import reconcile_jobs
 
+    device_reports.report_until(stopping)
     fork_server.start()
     try:
         reconcile_jobs()

@@ -74,10 +74,11 @@ class TrySerializer(serializers.Serializer):
         default=list,
         help_text="More models of yours, asked the same.",
     )
+    checkpoint = serializers.IntegerField(
+        required=False, allow_null=True, default=None, min_value=1, help_text="Answer as it was at this step of its training."
+    )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        if "checkpoint" in self.initial_data:
-            raise serializers.ValidationError({"checkpoint": "Trying a checkpoint is not possible; try the finished model."})
         if ("prompt" in attrs) == ("messages" in attrs):
             raise serializers.ValidationError({"prompt": "Give either a prompt or messages."})
         return attrs

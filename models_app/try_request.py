@@ -19,7 +19,8 @@ def ask(*, user: Any, model: LanguageModel, body: Any) -> str:
     form = TrySerializer(data=body)
     form.is_valid(raise_exception=True)
     others = _others(user, [pk for pk in form.validated_data["compare_with"] if pk != model.pk])
-    return try_prompt(models=[model, *others], messages=form.conversation(), params=form.params())
+    checkpoint = form.validated_data["checkpoint"]
+    return try_prompt(models=[model, *others], messages=form.conversation(), params=form.params(), checkpoint=checkpoint)
 
 
 def _others(user: Any, ids: list[int]) -> list[LanguageModel]:

@@ -18,6 +18,7 @@ from django.db import InterfaceError, OperationalError, connection
 
 from finetune.core.errors import Unavailable
 from training import executors, failures
+from training.device_samples import Sampler
 from training.engine.launch import LaunchError
 from training.engine.rundir import RunDir, read_events
 from training.executors import Executor
@@ -58,6 +59,7 @@ class _Follower:
     cancel_asked: float | None = None
     signalled: float = 0.0
     unsure: bool = False
+    sampler: Sampler = field(default_factory=Sampler)
 
     @property
     def run_dir(self) -> Path:
@@ -147,8 +149,14 @@ class _Follower:
             self.renewed = now
         status = self.lease.rows.values_list("status", flat=True).first()
         self._check_lease(status is not None)
+        if getattr(self.executor, "is_here", False) and self.sampler.is_due():
+            self._sample_devices()
         if status == Status.CANCELLING:
             self._pass_on_cancel(now)
+
+    def _sample_devices(self) -> None:
+        progress = self.lease.rows.values_list("progress", flat=True).first() or {}
+        record_events(lease=self.lease, events=[self.sampler.take(progress.get("step"))], offset=self.job.events_offset)
 
     def _check_lease(self, held: bool) -> None:
         if not held:

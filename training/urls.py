@@ -4,12 +4,13 @@ from django.urls import path
 from rest_framework.routers import SimpleRouter
 
 from training.api.catalog import DevicesView, ExecutorsView, MethodsView, SampleView
+from training.api.checkpoints import TryCheckpointView
 from training.api.compare import CompareView
 from training.api.estimate import EstimateView
 from training.api.jobs import JobViewSet
 from training.api.templates import TemplateViewSet
 from training.consumers import JobConsumer
-from training.pages import compare, form, job, lists, moves, templates
+from training.pages import checkpoints, compare, form, job, lists, moves, templates
 
 router = SimpleRouter(trailing_slash=False)
 router.register("training/templates", TemplateViewSet, basename="api-template")
@@ -32,6 +33,7 @@ pages = [
     path("<int:pk>/reproduce", moves.reproduce, name="job-reproduce"),
     path("<int:pk>/save-template", templates.save_from_job, name="job-save-template"),
     path("<int:pk>/delete", moves.delete, name="job-delete"),
+    path("<int:pk>/checkpoints/<int:step>/try", checkpoints.try_it, name="checkpoint-try"),
 ]
 api = [
     path("training/methods", MethodsView.as_view(), name="api-methods"),
@@ -40,6 +42,7 @@ api = [
     path("training/estimate", EstimateView.as_view(), name="api-estimate"),
     path("training/compare", CompareView.as_view(), name="api-compare"),
     path("training/sample", SampleView.as_view(), name="api-sample"),
+    path("training/<int:pk>/checkpoints/<int:step>/test", TryCheckpointView.as_view(), name="api-checkpoint-test"),
     *router.urls,
 ]
 websocket = [path("ws/training/<int:job_id>", JobConsumer.as_asgi())]

@@ -60,6 +60,12 @@ def attempt_dir(pk: int, attempt: int) -> Path:
     return job_dir(pk) / str(attempt)
 
 
+def checkpoint_dir(pk: int, step: int) -> Path | None:
+    """runs/<job>/<newest attempt that has it>/checkpoints/checkpoint-<step>/; None when no attempt has it (any more)."""
+    found = job_dir(pk).glob(f"[0-9]*/checkpoints/checkpoint-{step}/seal.json")
+    return max((path.parent for path in found), key=lambda path: int(path.parts[-3]), default=None)
+
+
 def run_state_dir() -> Path:
     """run/: sockets and pid files of this installation's processes."""
     path = settings.DATA_DIR / "run"

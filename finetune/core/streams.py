@@ -32,27 +32,27 @@ ERROR = "error"
 
 
 @lru_cache(maxsize=1)
-def _redis() -> redis.Redis:
+def connection() -> redis.Redis:
     return redis.Redis.from_url(settings.REDIS_URL, **_OPTIONS)
 
 
 def put_request(stream: str, body: dict[str, Any]) -> None:
     """Leave the request for the worker that gets its id. Unavailable when Redis does not answer."""
     try:
-        _redis().set(f"{PREFIX}{stream}:request", json.dumps(body), ex=KEEP_SECONDS)
+        connection().set(f"{PREFIX}{stream}:request", json.dumps(body), ex=KEEP_SECONDS)
     except redis.RedisError:
         raise Unavailable("The message broker does not answer. Try again in a moment.", retry_after=5) from None
 
 
 def take_request(stream: str) -> dict[str, Any] | None:
     """The request, once: a second delivery of the same id finds None."""
-    raw = _redis().getdel(f"{PREFIX}{stream}:request")
+    raw = connection().getdel(f"{PREFIX}{stream}:request")
     return json.loads(raw) if raw else None
 
 
 def publish(stream: str, message: dict[str, Any]) -> None:
     """Append a message. One of type `end` or `error` is the last."""
-    with _redis().pipeline() as pipe:
+    with connection().pipeline() as pipe:
         pipe.xadd(f"{PREFIX}{stream}", {"m": json.dumps(message)})
         pipe.expire(f"{PREFIX}{stream}", KEEP_SECONDS)
         pipe.execute()
@@ -60,11 +60,11 @@ def publish(stream: str, message: dict[str, Any]) -> None:
 
 def cancel(stream: str) -> None:
     """Ask the worker to stop; harmless when it has already ended."""
-    _redis().set(f"{PREFIX}{stream}:cancel", 1, ex=KEEP_SECONDS)
+    connection().set(f"{PREFIX}{stream}:cancel", 1, ex=KEEP_SECONDS)
 
 
 def is_cancelled(stream: str) -> bool:
-    return bool(_redis().exists(f"{PREFIX}{stream}:cancel"))
+    return bool(connection().exists(f"{PREFIX}{stream}:cancel"))
 
 
 @contextmanager
@@ -76,7 +76,7 @@ def beating(*names: str) -> Iterator[None]:
         while not stop.is_set():
             with suppress(redis.RedisError):  # the next beat tries again
                 for name in names:
-                    _redis().set(f"{PREFIX}{name}:beat", 1, ex=int(4 * BEAT_SECONDS))
+                    connection().set(f"{PREFIX}{name}:beat", 1, ex=int(4 * BEAT_SECONDS))
             stop.wait(BEAT_SECONDS)
 
     thread = threading.Thread(target=beat, daemon=True)
@@ -89,13 +89,13 @@ def beating(*names: str) -> Iterator[None]:
 
 
 def is_beating(name: str) -> bool:
-    return bool(_redis().exists(f"{PREFIX}{name}:beat"))
+    return bool(connection().exists(f"{PREFIX}{name}:beat"))
 
 
 def read(stream: str, *, after: str = "0") -> Iterator[tuple[str, dict[str, Any]] | None]:
     """Messages after an id, each with its id, up to the last one; None whenever a second passed without any."""
     while True:
-        answer = _redis().xread({f"{PREFIX}{stream}": after}, block=int(POLL_SECONDS * 1000), count=500)
+        answer = connection().xread({f"{PREFIX}{stream}": after}, block=int(POLL_SECONDS * 1000), count=500)
         if not answer:
             yield None
             continue

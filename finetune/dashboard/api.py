@@ -11,7 +11,7 @@ from rest_framework.views import APIView
 
 from finetune.dashboard import queries
 from finetune.dashboard.serializers import StatsSerializer
-from training.devices import list_devices
+from training.device_reports import worker_devices
 
 
 class StatsView(APIView):
@@ -21,6 +21,6 @@ class StatsView(APIView):
         stats = queries.counts(request.user) | {
             "recent_jobs": queries.recent_jobs(request.user),
             "running_jobs": queries.running_jobs(request.user),
-            "devices": [asdict(device) for device in list_devices()],
+            "devices": [asdict(device) for device in worker_devices()],
         }
         return Response(StatsSerializer(stats).data)

@@ -11,7 +11,7 @@ from finetune.core.pages import render_page
 from finetune.dashboard import queries
 from finetune.dashboard.next_step import next_step
 from finetune.dashboard.viewer import Viewer
-from training.devices import list_devices
+from training.device_reports import worker_devices
 
 
 @require_GET
@@ -22,7 +22,7 @@ def home(request: HttpRequest) -> HttpResponse:
         return render_page(request, "dashboard/home.html", {"newcomer": True})
     context = _overview(request.user) | {"counts": counts}
     if not request.htmx:  # type: ignore[attr-defined]  # asking nvidia-smi takes a moment, too long for a poll
-        context["devices"] = list_devices()
+        context["devices"] = worker_devices()
     return render_page(request, "dashboard/home.html", context, fragment="overview")
 
 

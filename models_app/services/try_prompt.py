@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from asgiref.sync import sync_to_async
 from celery import shared_task
 
-from finetune.core import streams
+from finetune.core import storage, streams
 from finetune.core.errors import Conflict, Unavailable, invalid_field
 from models_app.models import LanguageModel
 
@@ -48,26 +48,35 @@ class Params:
     seed: int | None = None
 
 
-def try_prompt(*, models: list[LanguageModel], messages: list[dict[str, str]], params: Params) -> str:
+def try_prompt(
+    *, models: list[LanguageModel], messages: list[dict[str, str]], params: Params, checkpoint: int | None = None
+) -> str:
     """Queue one prompt for models of one owner, answered in that order; the request's id, for `follow` and `afollow`.
 
-    Conflict when a model is not ready or its files are gone; Invalid (naming the field) for an empty prompt or parameters
+    With `checkpoint` (a step) the first model answers as it was at that step of the job that made it. Conflict when a model is not ready or its files are gone; Invalid (naming the field) for an empty prompt or parameters
     out of range; Unavailable when the broker does not answer.
     """
     _check(models, messages, params)
-    request = {
-        "models": [{"id": model.pk, **weights_of(model)} for model in models],
-        "messages": messages,
-        "sampling": vars(params),
-    }
+    weights = [{"id": model.pk, **weights_of(model, checkpoint if index == 0 else None)} for index, model in enumerate(models)]
+    return queue_prompt(weights, messages, params)
+
+
+def queue_prompt(weights: list[dict[str, Any]], messages: list[dict[str, str]], params: Params) -> str:
+    """Queue a prompt for weights that lie in directories, `{id, base, adapter}` each; the request's id. `id` comes back as `model_id`."""
+    check_prompt(messages, params)
+    request = {"models": weights, "messages": messages, "sampling": vars(params)}
     request_id = uuid.uuid4().hex
     streams.put_request(request_id, request)
     generate.delay_on_commit(request_id)
     return request_id
 
 
-def weights_of(model: LanguageModel) -> dict[str, str | None]:
+def weights_of(model: LanguageModel, checkpoint: int | None = None) -> dict[str, str | None]:
     """The directories that make up the model: the full weights and, for an adapter version, the adapter on them."""
+    if checkpoint is not None:
+        if model.job is None:
+            raise invalid_field("checkpoint", f"“{model}” was not made by a job here, so it has no checkpoints.")
+        return checkpoint_weights(model.job, checkpoint, model.base_model)
     if model.status != LanguageModel.Status.READY:
         raise Conflict(f"“{model}” is not ready ({model.get_status_display().lower()}).", code="model_not_ready")
     base = model.base_model if model.adapter else model
@@ -76,11 +85,28 @@ def weights_of(model: LanguageModel) -> dict[str, str | None]:
     return {"base": str(base.directory), "adapter": str(model.directory) if model.adapter else None}
 
 
+def checkpoint_weights(job: int, step: int, base: LanguageModel | None) -> dict[str, str | None]:
+    """The directories of a job's checkpoint: whole weights, or an adapter on its base. Invalid when it is not kept (any more)."""
+    directory = storage.checkpoint_dir(job, step)
+    if directory is None:
+        raise invalid_field("checkpoint", f"There is no checkpoint of step {step} (any more).")
+    if not (directory / "adapter_config.json").exists():
+        return {"base": str(directory), "adapter": None}
+    if base is None:
+        raise Conflict("The base model of this checkpoint is gone.", code="model_missing")
+    return {**weights_of(base), "adapter": str(directory)}
+
+
 def _check(models: list[LanguageModel], messages: list[dict[str, str]], params: Params) -> None:
-    if not any(message["role"] == "user" and message["content"].strip() for message in messages):
-        raise invalid_field("prompt", "Write a prompt.")
     if len(models) > MAX_MODELS:
         raise invalid_field("compare_with", f"Compare at most {MAX_MODELS} models at once.")
+    check_prompt(messages, params)
+
+
+def check_prompt(messages: list[dict[str, str]], params: Params) -> None:
+    """Invalid, naming the field, for an empty prompt or parameters out of range."""
+    if not any(message["role"] == "user" and message["content"].strip() for message in messages):
+        raise invalid_field("prompt", "Write a prompt.")
     if not 1 <= params.max_new_tokens <= MAX_NEW_TOKENS:
         raise invalid_field("max_new_tokens", f"Must be from 1 to {MAX_NEW_TOKENS}.")
     if not 0 <= params.temperature <= 2:
@@ -144,7 +170,7 @@ def gather(*, request_id: str) -> list[dict[str, Any]]:
 
     Unavailable when no worker begins in time; Conflict with the reason when a model can't answer.
     """
-    texts: dict[int, list[str]] = {}
+    texts: dict[Any, list[str]] = {}
     outputs = []
     for message in follow(request_id=request_id):
         if message["type"] == "token":
@@ -203,7 +229,7 @@ def _answer(request_id: str, request: dict[str, Any]) -> None:
     streams.publish(request_id, {"type": streams.END})
 
 
-def _publisher(request_id: str, model_id: int) -> Callable[[str], None]:
+def _publisher(request_id: str, model_id: Any) -> Callable[[str], None]:
     return lambda text: streams.publish(request_id, {"type": "token", "model_id": model_id, "text": text})
 
 

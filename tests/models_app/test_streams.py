@@ -91,16 +91,16 @@ def test_nothing_is_kept_for_ever(name: str) -> None:
     streams.put_request(name, {})
     streams.publish(name, {"type": "end"})
     streams.cancel(name)
-    keys = streams._redis().keys(f"{streams.PREFIX}{name}*")
+    keys = streams.connection().keys(f"{streams.PREFIX}{name}*")
     assert len(keys) == 3
-    assert all(0 < streams._redis().ttl(key) <= streams.KEEP_SECONDS for key in keys)
+    assert all(0 < streams.connection().ttl(key) <= streams.KEEP_SECONDS for key in keys)
 
 
 def test_no_broker_is_unavailable(name: str, settings: Any) -> None:
     settings.REDIS_URL = "redis://127.0.0.1:1"
-    streams._redis.cache_clear()
+    streams.connection.cache_clear()
     try:
         with pytest.raises(Unavailable, match="broker"):
             streams.put_request(name, {})
     finally:
-        streams._redis.cache_clear()
+        streams.connection.cache_clear()

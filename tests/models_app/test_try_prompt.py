@@ -42,7 +42,7 @@ def version(alice: User, base: LanguageModel, adapter_dir: Path) -> LanguageMode
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verb, "ANSWER_WITHIN_SECONDS", 1.5)
-    streams._redis().delete(f"{streams.PREFIX}{verb.WORKER}:beat")  # the last beat of a test before
+    streams.connection().delete(f"{streams.PREFIX}{verb.WORKER}:beat")  # the last beat of a test before
 
 
 def messages_of(request_id: str) -> list[dict[str, Any]]:

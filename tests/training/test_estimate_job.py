@@ -57,7 +57,7 @@ def dataset(alice: User) -> Dataset:
 @pytest.fixture
 def on(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Pretend that this machine's first device is another one."""
-    return lambda device: monkeypatch.setattr(module, "list_devices", lambda: [device])
+    return lambda device: monkeypatch.setattr(module, "worker_devices", lambda: [device])
 
 
 def ask(owner: User, model: LanguageModel, dataset: Dataset, method: str = "lora", **config: Any) -> Estimate:

@@ -14,7 +14,7 @@ from accounts.models import User
 from finetune.core.templatetags.ui import method_words
 from training import executors
 from training.api import serializers as shapes
-from training.devices import list_devices
+from training.device_reports import worker_devices
 from training.engine.spec import METHOD_KINDS, METHODS
 from training.services.create_sample import create_sample
 from training.spec_fields import describe_fields
@@ -42,11 +42,11 @@ class ExecutorsView(APIView):
 
 
 class DevicesView(APIView):
-    """The devices jobs run on, with memory and utilisation now."""
+    """Every training worker's devices, with memory and utilisation now (at most some seconds old)."""
 
     @extend_schema(responses=shapes.DeviceSerializer(many=True))
     def get(self, request: Request) -> Response:
-        return Response([asdict(device) for device in list_devices()])
+        return Response([asdict(device) for device in worker_devices()])
 
 
 class SampleView(APIView):

@@ -39,6 +39,9 @@ class Capabilities:
 class Executor(Protocol):
     """One place where engines run. Every method may be called again after a crash of the caller."""
 
+    is_here: bool
+    """Whether the engine uses the devices of the machine its worker is on."""
+
     def capabilities(self) -> Capabilities:
         """Whether it can be used, and its hardware."""
 

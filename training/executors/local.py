@@ -19,6 +19,8 @@ SUBMITTED = "submitted"
 class Local:
     """The executor for this machine's own devices."""
 
+    is_here = True
+
     def capabilities(self) -> Capabilities:
         devices = list_devices()
         hardware = [Hardware(device.id, device.name, device.kind, device.memory_bytes) for device in devices]

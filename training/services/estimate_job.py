@@ -13,7 +13,8 @@ from datasets_app.models import Dataset
 from finetune.core.errors import invalid_field
 from models_app.models import LanguageModel
 from training.choices import default_split, find_owned
-from training.devices import Device, list_devices
+from training.device_reports import worker_devices
+from training.devices import Device
 from training.engine.memory import Memory
 from training.engine.options import PREFERENCE
 from training.engine.plans import Forecast
@@ -87,7 +88,7 @@ def estimate_job(
     refuse_unusable(method=method, model=model, dataset=dataset, train_split=train_split, eval_split=eval_split)
     checked = Config(**checked_config(method, config or {}))
     wanted = Wanted(model, dataset, method, checked, train_split, eval_split)
-    return _Estimator(wanted, list_devices()[0]).estimate()
+    return _Estimator(wanted, worker_devices()[0]).estimate()
 
 
 class _Estimator:

@@ -6,10 +6,8 @@ from typing import Any
 
 from finetune.core import storage
 from finetune.core.errors import Conflict, invalid_field
-from training.engine.checkpoints import SEAL
 from training.models import TrainingJob
 from training.refusals import refuse_unusable
-from training.run_files import checkpoint_path
 from training.services.start_job import enqueue
 
 Status = TrainingJob.Status
@@ -36,7 +34,6 @@ def resume_job(*, job: TrainingJob, checkpoint: int | None = None) -> TrainingJo
 
 def _rewind(job: TrainingJob, step: int) -> dict[str, int]:
     """The newest attempt's checkpoint of this step, for the next attempt. Its files are verified by the worker that takes the job."""
-    for attempt in range(job.attempt, 0, -1):
-        if (checkpoint_path(storage.attempt_dir(job.pk, attempt), step) / SEAL).exists():
-            return {"attempt": job.attempt + 1, "step": step, "from_attempt": attempt}
+    if directory := storage.checkpoint_dir(job.pk, step):
+        return {"attempt": job.attempt + 1, "step": step, "from_attempt": int(directory.parts[-3])}
     raise invalid_field("checkpoint", f"There is no checkpoint of step {step} any more. Choose one of those that are kept.")
