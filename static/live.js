@@ -3,14 +3,22 @@
 
 (() => {
   const page = document.getElementById("job");
-  const urls = page.dataset; // metrics, events, checkpointsUrl, statusUrl, head, socket
+  const urls = page.dataset; // metrics, events, statusUrl, page, socket
   const FINAL = ["succeeded", "failed", "cancelled"];
   const LOG_KINDS = ["log", "warning", "error", "status", "phase", "checkpoint"];
   const LOG_LINES = 500;
   const POLL_SECONDS = 5;
-  const { seconds, number, loss } = window.liveWords;
+  const { Run, bytes, seconds, number, loss } = window.Curves;
 
-  const charts = new window.LossCharts(page);
+  const run = new Run();
+  const lines = JSON.parse(document.getElementById("chart-lines").textContent);
+  const charts = new window.Charts(page, (name) => lines[name].map((line) => ({ ...line, series: run[line.split] })));
+  const place = page.querySelector("[data-read-at]");
+  charts.onRead = (x) => {
+    const index = run.train.at(charts.axis, x);
+    const epoch = run.train.epoch[index] ?? null;
+    place.textContent = index < 0 ? "" : `step ${run.train.step[index]}${epoch === null ? "" : ` · epoch ${number(epoch)}`}`;
+  };
   const log = page.querySelector(".log");
   let job = JSON.parse(document.getElementById("job-status").textContent);
   let seen = 0; // everything up to this sequence number is drawn
@@ -21,12 +29,6 @@
   let polling = null;
 
   // --- Numbers on the page -------------------------------------------------------------------
-  const bytes = (value) => {
-    if (!value) return "–";
-    const power = Math.min(4, Math.floor(Math.log10(value) / 3));
-    const scaled = value / 1000 ** power;
-    return `${scaled >= 100 || !power ? Math.round(scaled) : scaled.toFixed(1)} ${["B", "kB", "MB", "GB", "TB"][power]}`;
-  };
   const read = (path) => path.split(".").reduce((value, key) => value?.[key], job) ?? null;
   const since = () => (job.status === "running" && job.phase === "training" ? (Date.now() - heard) / 1000 : 0);
   const FORMATS = {
@@ -87,12 +89,16 @@
     job = { ...job, ...news };
     heard = Date.now();
     show();
+    if (before.attempt !== job.attempt && before.attempt) reload(); // it may have gone back to an earlier checkpoint
     if (before.status !== job.status) refreshHead();
   }
 
+  const fetchPart = (target, swap) => window.htmx?.ajax("GET", urls.page, { source: target, target, swap });
+
   function refreshHead() {
     page.dataset.status = job.status;
-    for (const target of ["#job-head", "#job-facts"]) window.htmx?.ajax("GET", urls.head, { target, swap: "outerHTML" });
+    for (const target of ["#job-head", "#job-facts"]) fetchPart(target, "outerHTML");
+    fetchPart("#job-checkpoints", "innerHTML");
     if (FINAL.includes(job.status)) linkState("");
   }
 
@@ -101,8 +107,15 @@
     const fresh = events.filter((event) => event.seq > seen);
     if (!fresh.length) return;
     seen = fresh.at(-1).seq;
-    charts.add(fresh.filter((event) => event.kind === "metric"));
+    run.add(fresh.filter((event) => event.kind === "metric"));
+    run.addMemory(fresh.filter((event) => event.kind === "memory"));
+    charts.later();
     write(fresh);
+    if (fresh.some((event) => event.kind === "checkpoint")) fetchPart("#job-checkpoints", "innerHTML");
+    if (fresh.some((event) => event.kind === "sample")) {
+      page.querySelector("#job-samples").hidden = false;
+      fetchPart("#job-samples", "innerHTML");
+    }
   }
 
   const LINES = {
@@ -123,7 +136,6 @@
     log.append(...lines.slice(-LOG_LINES).map(logLine));
     while (log.children.length > LOG_LINES) log.firstElementChild.remove();
     if (follows) log.scrollTop = log.scrollHeight;
-    if (lines.some((event) => event.kind === "checkpoint")) listCheckpoints().catch(() => {}); // the next one tries again
   }
 
   function logLine(event) {
@@ -139,19 +151,6 @@
     return line;
   }
 
-  // Older checkpoints make room for newer ones; the server knows which are left.
-  async function listCheckpoints() {
-    const kept = (await get(urls.checkpointsUrl, {})).filter((checkpoint) => checkpoint.kept);
-    if (!kept.length) return;
-    const rows = kept.map(({ step, values, bytes: size }) => {
-      const row = document.createElement("tr");
-      for (const words of [number(step), loss(values.eval_loss ?? values.loss ?? null), bytes(size)]) row.insertCell().textContent = words;
-      for (const cell of row.cells) cell.className = "num";
-      return row;
-    });
-    page.querySelector("[data-checkpoints]").replaceChildren(...rows);
-  }
-
   // --- Where the news come from --------------------------------------------------------------
   async function get(url, parameters) {
     const response = await fetch(`${url}?${new URLSearchParams(parameters)}`, { headers: { Accept: "application/json" } });
@@ -161,14 +160,23 @@
 
   async function loadPast() {
     const metrics = await get(urls.metrics, { after: 0, max_points: 2000 });
-    charts.add(metrics.points);
+    run.add(metrics.points);
+    charts.draw();
     seen = metrics.last_seq;
+    const kinds = [...LOG_KINDS, "memory"].join(",");
     for (let after = 0; after < seen; ) {
-      const { events, last_seq } = await get(urls.events, { kind: LOG_KINDS.join(","), after });
+      const { events, last_seq } = await get(urls.events, { kind: kinds, after });
       write(events);
+      run.addMemory(events.filter((event) => event.kind === "memory"));
       after = last_seq;
     }
-    for (const wait of page.querySelectorAll(".chart-wait")) if (FINAL.includes(job.status)) wait.textContent = "No step was logged.";
+    charts.draw();
+    for (const wait of page.querySelectorAll(".chart-wait")) if (FINAL.includes(job.status)) wait.textContent = "Not recorded";
+  }
+
+  async function reload() {
+    run.clear();
+    await loadPast().catch(() => linkState("down"));
   }
 
   const LINK = {

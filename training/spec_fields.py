@@ -51,6 +51,11 @@ LABELS = {
     "num_gpus": "GPUs",
     "distributed": "Split of the work",
     "retry_on_out_of_memory": "Retry with smaller batches",
+    "eval_loss": "Eval loss",
+    "best_eval_loss": "Best eval loss",
+    "eval_mean_token_accuracy": "Token accuracy on eval rows",
+    "num_tokens": "Tokens learned from",
+    "peak_memory_bytes": "Peak memory",
 }
 LINES = {item.name for item in spec.config_fields() if item.metadata["lines"]}
 _OPENAPI_TYPES = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array"}

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_GET
 
 from finetune.core.errors import Invalid
 from finetune.core.pages import page_of, render_page
-from finetune.core.templatetags.ui import method_words
+from finetune.core.templatetags.ui import executor_words, method_words
 from training.engine.spec import METHODS
+from training.executors import EXECUTORS
 from training.filters import filter_jobs
 from training.models import JobQuerySet, TrainingJob
 
@@ -35,7 +38,19 @@ def jobs(request: HttpRequest) -> HttpResponse:
         "methods": [(name, method_words(name)) for name in METHODS],
         "sorts": SORTS,
     }
+    if not request.htmx:  # type: ignore[attr-defined]  # a fragment has no filters
+        context |= _choices(mine)
     return render_page(request, "training/list.html", context, fragment="results")
+
+
+def _choices(mine: JobQuerySet) -> dict[str, Any]:
+    """What the other filters offer: the models and datasets that jobs were made with, and the executors."""
+    plain = mine.order_by().distinct()
+    return {
+        "models": sorted(plain.values_list("model_id", "model__name"), key=lambda pair: pair[1].lower()),
+        "datasets": sorted(plain.values_list("dataset_id", "dataset__name"), key=lambda pair: pair[1].lower()),
+        "executors": [(name, executor_words(name)) for name in EXECUTORS],
+    }
 
 
 def _wanted(request: HttpRequest, rows: JobQuerySet) -> JobQuerySet:

@@ -48,6 +48,14 @@ METHODS = {
 }
 
 
+EXECUTORS = {
+    "local": "This installation",
+    "modal": "Modal",
+    "hf_jobs": "Hugging Face Jobs",
+    "hf_spaces": "Hugging Face Spaces",
+}
+
+
 def _missing(value: Any) -> TypeIs[None]:
     """None, or the "" by which Django's templates pass on a name that is not there."""
     return value is None or value == ""
@@ -126,8 +134,18 @@ def option_value(value: Any) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
     if isinstance(value, list):
-        return ", ".join(map(str, value))
+        return (" · " if any(" " in str(item) for item in value) else ", ").join(map(str, value)) or "none"
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+@register.filter
+def result_value(value: float | None, field: str) -> str:
+    """A measured value in the unit its name tells."""
+    if field.endswith("_bytes"):
+        return size(value)
+    if field.endswith("_seconds"):
+        return duration(value)
+    return compact(value) if field == "num_tokens" else decimals(value)
 
 
 @register.filter
@@ -154,6 +172,12 @@ def status_words(status: str, phase: str = "") -> str:
 def method_words(method: str) -> str:
     """A training method as people call it."""
     return METHODS.get(method, method)
+
+
+@register.filter
+def executor_words(executor: str) -> str:
+    """Where a job runs, in words."""
+    return EXECUTORS.get(executor, executor)
 
 
 @register.simple_tag
