@@ -159,9 +159,11 @@
       return low;
     }
 
+    // The value there, or the last one before it: not every point has every value.
     read(key, axis, x) {
-      const index = this.at(axis, x);
-      return index < 0 ? null : (this.values[key]?.[index] ?? null);
+      let index = this.at(axis, x);
+      while (index >= 0 && (this.values[key]?.[index] ?? null) === null) index -= 1;
+      return index < 0 ? null : this.values[key][index];
     }
   }
 

@@ -56,6 +56,7 @@ LABELS = {
     "eval_mean_token_accuracy": "Token accuracy on eval rows",
     "num_tokens": "Tokens learned from",
     "peak_memory_bytes": "Peak memory",
+    "training_seconds": "Training time",
 }
 LINES = {item.name for item in spec.config_fields() if item.metadata["lines"]}
 _OPENAPI_TYPES = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array"}
