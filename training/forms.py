@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import dataclass
 from typing import Any
 
 from django import forms
@@ -11,11 +13,17 @@ from accounts.models import User
 from datasets_app.models import Dataset
 from finetune.core.templatetags.ui import method_words
 from models_app.models import LanguageModel
+from training.builtin_templates import BuiltIn
 from training.engine.options import GROUPS
-from training.engine.spec import METHODS
+from training.engine.spec import METHOD_KINDS, METHODS
+from training.executors import EXECUTORS, load
+from training.models import JobTemplate
+from training.refusals import KIND_WORDS
+from training.services.suggest_config import Suggestion, suggest_config
 from training.spec_fields import describe_fields, form_field, form_value
+from training.template_list import list_templates
 
-# When the method changes, htmx fetches the options that fit it, with what was typed.
+# When one of these changes, htmx fetches the options that fit the new choice, with what was typed.
 OPTIONS_FOLLOW = {
     "hx-get": reverse_lazy("job-new"),
     "hx-target": "#options",
@@ -34,8 +42,23 @@ class DatasetChoice(forms.ModelChoiceField):
         return f"{obj} · {obj.rows:,} rows" if obj.rows is not None else str(obj)
 
 
+@dataclass(frozen=True)
+class Card:
+    """One of a few things to choose from, with a word about it and, where it can't be chosen, why."""
+
+    value: str
+    label: str
+    help: str
+    reason: str
+    checked: bool
+
+
 class JobForm(forms.Form):
-    """Name, model, dataset, method, and the method's options: left empty, an option takes its recommended value."""
+    """Name, model, dataset, method, and the method's options: left empty, an option takes the value shown in grey.
+
+    That is the method's default, or what suits this model, data and device better. The latter travel along in `suggested`, so
+    that what is sent is what was shown.
+    """
 
     name = forms.CharField(
         max_length=200,
@@ -48,29 +71,76 @@ class JobForm(forms.Form):
         label="Base model",
         empty_label="Choose a model",
         error_messages={"required": "Choose a model."},
+        widget=forms.Select(attrs=OPTIONS_FOLLOW),
     )
     dataset_id = DatasetChoice(
         queryset=Dataset.objects.none(),
         label="Dataset",
         empty_label="Choose a dataset",
         error_messages={"required": "Choose a dataset."},
+        widget=forms.Select(attrs=OPTIONS_FOLLOW),
     )
-    train_split = forms.ChoiceField(label="Learn from", required=False)
-    eval_split = forms.ChoiceField(label="Evaluate on", required=False)
+    train_split = forms.CharField(label="Learn from", required=False)
+    eval_split = forms.CharField(label="Evaluate on", required=False)
     method = forms.ChoiceField(choices=[(name, method_words(name)) for name in METHODS])
+    executor = forms.CharField(label="Runs on", required=False)
+    template = forms.ChoiceField(label="Start from", required=False)
+    suggested = forms.CharField(required=False, widget=forms.HiddenInput)
 
-    def __init__(self, data: Any = None, *, owner: User, method: str, initial: dict[str, Any] | None = None):
-        super().__init__(data, initial={"method": method, **(initial or {})})
-        self.fields["model_id"].queryset = usable_models(owner)  # type: ignore[attr-defined]
-        self.fields["dataset_id"].queryset = usable_datasets(owner)  # type: ignore[attr-defined]
-        self.split_names = split_names(owner)
-        self.fields["train_split"].choices = [("", "The train split, or all rows"), *((name, name) for name in self.split_names)]  # type: ignore[attr-defined]
-        self.fields["eval_split"].choices = [("", "Rows held out by fraction"), *((name, name) for name in self.split_names)]  # type: ignore[attr-defined]
-        self.fields["method"].help_text = METHODS[method]
-        self.fields["method"].widget.attrs |= OPTIONS_FOLLOW
-        self.options = describe_fields(method)
+    def __init__(self, data: Any = None, *, owner: User, method: str = "", initial: dict[str, Any] | None = None):
+        chosen = data if data is not None else initial or {}
+        models, datasets = usable_models(owner), usable_datasets(owner)
+        self.model, self.dataset = _chosen(models, chosen, "model_id"), _chosen(datasets, chosen, "dataset_id")
+        self.chosen_method = _method(chosen.get("method") or method, None if data is not None else self.dataset)
+        super().__init__(data, initial={"executor": "local", **(initial or {}), "method": self.chosen_method})
+        self.fields["model_id"].queryset = models  # type: ignore[attr-defined]
+        self.fields["dataset_id"].queryset = datasets  # type: ignore[attr-defined]
+        self._offer_splits()
+        self.fields["template"].choices = template_choices(owner, self.chosen_method)  # type: ignore[attr-defined]
+        self.fields["template"].widget.attrs |= OPTIONS_FOLLOW
+        self.suggestions = self._suggestions() if data is None else _sent_along(data)
+        self.initial["suggested"] = json.dumps({name: item.value for name, item in self.suggestions.items()})
+        self.options = describe_fields(self.chosen_method)
         for item in self.options:
-            self.fields[item["name"]] = form_field(item)
+            self.fields[item["name"]] = form_field(item, self.suggestions.get(item["name"]))
+
+    def _offer_splits(self) -> None:
+        names = sorted(self.dataset.splits, key=_usual_order) if self.dataset else []
+        self.has_splits = len(names) > 1
+        for field, empty in (("train_split", "The train split, or all rows"), ("eval_split", "Rows held out by fraction")):
+            choices = [("", empty), *((name, f"{name} · {self.dataset.splits[name]:,} rows") for name in names)]  # type: ignore[union-attr]
+            self.fields[field].widget = forms.Select(choices=choices)
+
+    def _suggestions(self) -> dict[str, Suggestion]:
+        if self.model is None or self.dataset is None or self.dataset.kind not in METHOD_KINDS[self.chosen_method]:
+            return {}
+        return suggest_config(model=self.model, dataset=self.dataset, method=self.chosen_method)
+
+    # --- What the template shows -------------------------------------------------------------------
+
+    def method_cards(self) -> list[Card]:
+        """Every method; those that can't learn from the chosen dataset with the reason."""
+        return [
+            Card(name, method_words(name), words, _unfit(name, self.dataset), name == self.chosen_method)
+            for name, words in METHODS.items()
+        ]
+
+    def executor_cards(self) -> list[Card]:
+        """Where it can run; empty while there is only one place."""
+        if len(EXECUTORS) < 2:
+            return []
+        known = {name: load(name).capabilities() for name in EXECUTORS}
+        now = self["executor"].value() or "local"
+        return [
+            Card(name, it.name, it.description, "" if it.usable else it.reason or "Not usable now.", name == now)
+            for name, it in known.items()
+        ]
+
+    def obstacle(self) -> str:
+        """Why nothing can be started with this dataset, or nothing."""
+        if self.dataset and all(card.reason for card in self.method_cards()):
+            return f"No method learns from {KIND_WORDS.get(self.dataset.kind, self.dataset.kind)} yet. Choose another dataset."
+        return ""
 
     def simple(self) -> list[forms.BoundField]:
         """The options most people look at."""
@@ -85,21 +155,61 @@ class JobForm(forms.Form):
         return list(groups.items())
 
     def advanced_is_open(self) -> bool:
-        """Shown unfolded when something in it was typed or is wrong; values we suggest ourselves stay folded."""
-        return any(field.errors or (self.is_bound and field.value()) for _, fields in self.advanced() for field in fields)
+        """Shown unfolded when something in it was typed, came from a template, or is wrong."""
+        return any(field.errors or field.value() for _, fields in self.advanced() for field in fields)
+
+    # --- What it says ------------------------------------------------------------------------------
 
     def config(self) -> dict[str, Any]:
-        """What was filled in, as create_job wants it."""
-        filled = {item["name"]: (item, self.cleaned_data.get(item["name"], "").strip()) for item in self.options}
-        return {name: form_value(item, text) for name, (item, text) in filled.items() if text}
+        """What was filled in, and what was suggested where nothing was, as create_job wants it."""
+        filled = {item["name"]: (item, str(self.cleaned_data.get(item["name"]) or "").strip()) for item in self.options}
+        typed = {name: form_value(item, text) for name, (item, text) in filled.items() if text}
+        return {name: item.value for name, item in self.suggestions.items() if name in filled} | typed
 
     def job_values(self) -> dict[str, Any]:
         """Arguments for create_job."""
         model, dataset = self.cleaned_data["model_id"], self.cleaned_data["dataset_id"]
         name = self.cleaned_data["name"] or f"{model.name} on {dataset.name}"[:200]
-        ids = {"model_id": model.pk, "dataset_id": dataset.pk}
-        splits = {name: self.cleaned_data[name] for name in ("train_split", "eval_split")}
-        return {"name": name, **ids, **splits, "method": self.cleaned_data["method"], "config": self.config()}
+        rest = {name: self.cleaned_data[name] for name in ("train_split", "eval_split", "method")}
+        executor = self.cleaned_data["executor"] or "local"
+        return {"name": name, "model_id": model.pk, "dataset_id": dataset.pk, "executor": executor, **rest, "config": self.config()}
+
+
+def _chosen(rows: Any, values: Any, field: str) -> Any:
+    text = str(values.get(field) or "")
+    return rows.filter(pk=text).first() if text.isdecimal() and len(text) < 19 else None
+
+
+def _method(wanted: str, dataset: Dataset | None) -> str:
+    """The wanted method if there is one and it can learn from the dataset, else the first that can."""
+    fitting = [name for name in METHODS if not _unfit(name, dataset)] or list(METHODS)
+    return wanted if wanted in fitting else fitting[0]
+
+
+def _unfit(method: str, dataset: Dataset | None) -> str:
+    """Why a method can't learn from a dataset, in short words; nothing when it can or none is chosen."""
+    if dataset is None or dataset.kind in METHOD_KINDS[method]:
+        return ""
+    needed = " or ".join(KIND_WORDS[kind] for kind in METHOD_KINDS[method])
+    return f"Needs {needed}; this dataset holds {KIND_WORDS.get(dataset.kind, dataset.kind)}."
+
+
+def _sent_along(data: Any) -> dict[str, Suggestion]:
+    """The suggestions that were on the page that was sent; anything else is no suggestion."""
+    try:
+        values = json.loads(data.get("suggested") or "{}")
+    except ValueError:
+        return {}
+    return {name: Suggestion(value, "") for name, value in values.items()} if isinstance(values, dict) else {}
+
+
+def template_choices(owner: User, method: str) -> list[Any]:
+    """The built-in ones of the method, and all of one's own."""
+    found = list_templates(owner)
+    built_in = [(item.id, item.name) for item in found if isinstance(item, BuiltIn) and item.method == method]
+    own = [(str(item.pk), f"{item.name} ({method_words(item.method)})") for item in found if isinstance(item, JobTemplate)]
+    groups = [("Built in", built_in)] + ([("Yours", own)] if own else [])
+    return [("", "Recommended values"), *groups]
 
 
 class TemplateForm(forms.Form):
@@ -112,12 +222,6 @@ class TemplateForm(forms.Form):
 def usable_models(owner: User) -> Any:
     """Whole models that are on this machine."""
     return LanguageModel.objects.for_user(owner).filter(status=LanguageModel.Status.READY, adapter=False)
-
-
-def split_names(owner: User) -> list[str]:
-    """The names of all splits of the datasets that were divided; none where none was."""
-    divided = usable_datasets(owner).exclude(split_plan={})
-    return sorted({name for splits in divided.values_list("splits", flat=True) for name in splits}, key=_usual_order)
 
 
 def _usual_order(name: str) -> tuple[int, str]:

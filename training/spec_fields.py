@@ -5,7 +5,7 @@ an OpenAPI schema, and the catalogue of GET /api/training/methods. Bounds and wo
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, Protocol
 
 from django import forms
 
@@ -126,12 +126,34 @@ class _Choice(forms.ChoiceField):
         return
 
 
-def form_field(item: dict[str, Any]) -> forms.Field:
-    """One option as a form field. Left empty it means the recommended value, which is shown in grey. Values are checked
-    by the verb, so that the page and the API can't disagree; the browser's own hints come from the same bounds."""
-    field = _form_field(item, option_label(item["name"]))
+class Suggested(Protocol):
+    """A value that suits better than the default, and why."""
+
+    @property
+    def value(self) -> Any: ...
+    @property
+    def reason(self) -> str: ...
+
+
+def form_field(item: dict[str, Any], suggestion: Suggested | None = None) -> forms.Field:
+    """One option as a form field. Left empty it means the recommended value, which is shown in grey: the suggested one, or the
+    method's default. Values are checked by the verb, so that the page and the API can't disagree; help and bounds are the spec's."""
+    words = [item["help"], _bounds(item)]
+    if suggestion:
+        item = item | {"default": suggestion.value}
+        words.append(suggestion.reason)
+    field = _form_field(item | {"help": " ".join(text for text in words if text)}, option_label(item["name"]))
     field.code_name = item["name"]  # type: ignore[attr-defined]  # components/field.html shows it beside the label
     return field
+
+
+def _bounds(item: dict[str, Any]) -> str:
+    """The range of a number, as a short sentence."""
+    low, above, high = item["min"], item["above"], item["max"]
+    if item["type"] not in {"integer", "number"} or (low is None and above is None and high is None):
+        return ""
+    begin = f"Above {above:g}" if above is not None else f"From {low:,g}" if low is not None else "Any number"
+    return f"{begin}{f' to {high:,g}' if high is not None else ''}."
 
 
 def _form_field(item: dict[str, Any], label: str) -> forms.Field:

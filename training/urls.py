@@ -24,6 +24,7 @@ pages = [
     path("devices", job.devices, name="devices"),
     path("compare", compare.compare, name="jobs-compare"),
     path("templates/", templates.templates, name="templates"),
+    path("templates/save", form.save_template_from_form, name="template-save"),
     path("templates/<slug:pk>", templates.template, name="template"),
     path("templates/<slug:pk>/delete", templates.delete, name="template-delete"),
     path("<int:pk>", job.job, name="job"),

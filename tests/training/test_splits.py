@@ -78,7 +78,7 @@ def test_the_estimate_counts_the_rows_of_the_split(alice: User, divided: Dataset
 
 def test_the_form_offers_the_splits_and_refuses_one_the_dataset_has_not(alice: User, divided: Dataset, page: Client) -> None:
     model, whole = make_base_model(alice), make_dataset(alice, name="whole")
-    shown = page.get("/training/new").content.decode()
+    shown = page.get(f"/training/new?dataset={divided.pk}").content.decode()
     assert 'name="eval_split"' in shown
     body = {"model_id": model.pk, "method": "lora", "train_split": "train", "eval_split": "validation"}
     assert page.post("/training/new", body | {"dataset_id": divided.pk}).status_code == 302

@@ -3,32 +3,34 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from typing import Any
 
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_http_methods, require_POST
 
 from finetune.core.errors import DomainError
 from finetune.core.pages import refuse, render_page
+from finetune.core.templatetags.ui import method_words
 from models_app.models import LanguageModel
-from training.engine.sample import SAMPLE_CONFIG
-from training.engine.spec import METHODS
-from training.forms import JobForm
+from training.engine.spec import config_fields
+from training.forms import JobForm, usable_datasets, usable_models
 from training.pages.own import own_job
 from training.services.create_job import create_job
 from training.services.estimate_job import Advice, estimate_job
+from training.services.save_template import save_template
 from training.spec_fields import form_text
+from training.template_list import find_template
 
 
 @require_http_methods(["GET", "POST"])
 def new(request: HttpRequest) -> HttpResponse:
-    """The form. GET takes ?model=, ?dataset=, ?method=, ?from=<job>, and any field; htmx asks again when the method changes."""
+    """The form. GET takes ?model=, ?dataset=, ?method=, ?from=<job>, ?template=, and any field; htmx asks again when one of the
+    choices changes, and without JavaScript a button does."""
     if request.method == "GET":
-        form = _blank_form(request)
-        return _new_page(request, form)
-    form = JobForm(request.POST, owner=request.user, method=_method(request.POST))  # type: ignore[arg-type]
+        return _new_page(request, _blank_form(request))
+    form = JobForm(request.POST, owner=request.user)  # type: ignore[arg-type]
     if form.is_valid():
         try:
             created = create_job(owner=request.user, start="start" in request.POST, **form.job_values())  # type: ignore[arg-type, misc]
@@ -38,27 +40,46 @@ def new(request: HttpRequest) -> HttpResponse:
     return _new_page(request, form, status=422)
 
 
+@require_POST
+def save_template_from_form(request: HttpRequest) -> HttpResponse:
+    """Keep the form's method and options as a template, under the name in the form; model and dataset don't matter."""
+    form = JobForm(request.POST, owner=request.user)  # type: ignore[arg-type]
+    form.is_valid()
+    name = form.cleaned_data.get("name") or f"{method_words(form.chosen_method)} settings"
+    try:
+        made = save_template(owner=request.user, name=name, method=form.chosen_method, config=form.config())  # type: ignore[arg-type]
+    except DomainError as error:
+        refuse(form, error)
+        return _new_page(request, form, status=422)
+    messages.success(request, f"“{made.name}” is a template now.")
+    return redirect("template", made.pk)
+
+
 def _blank_form(request: HttpRequest) -> JobForm:
     initial: dict[str, Any] = _copied(request) | request.GET.dict()
+    initial.pop("suggested", None)
     for short, field in (("model", "model_id"), ("dataset", "dataset_id")):
         if short in initial:
             initial[field] = initial.pop(short)
-    form = JobForm(owner=request.user, method=_method(initial), initial=initial)  # type: ignore[arg-type]
-    for field in ("model_id", "dataset_id"):  # with one to choose from there is nothing to choose
-        choices = form.fields[field].queryset  # type: ignore[attr-defined]
-        if field not in initial and len(choices[:2]) == 1:
-            form.initial[field] = choices[0].pk
-    form.initial = {**_sample_values(request, form.initial), **form.initial}
-    return form
+    for field, choices in (("model_id", usable_models(request.user)), ("dataset_id", usable_datasets(request.user))):  # type: ignore[arg-type]
+        only = choices[:2]
+        if field not in initial and len(only) == 1:  # with one to choose from there is nothing to choose
+            initial[field] = only[0].pk
+    return JobForm(owner=request.user, initial=_with_template(request, initial))  # type: ignore[arg-type]
 
 
-def _sample_values(request: HttpRequest, initial: Mapping[str, Any]) -> dict[str, str]:
-    """What suits the sample model when it is the one chosen: it is so small that it needs larger steps than others."""
-    chosen = str(initial.get("model_id", ""))
-    samples = LanguageModel.objects.for_user(request.user).filter(source=LanguageModel.Source.SAMPLE, kind=LanguageModel.Kind.BASE)
-    if initial.get("method") != "lora" or "from" in initial or not chosen.isdecimal() or not samples.filter(pk=chosen).exists():
-        return {}
-    return {name: form_text(value, name) for name, value in SAMPLE_CONFIG.items()}
+def _with_template(request: HttpRequest, initial: dict[str, Any]) -> dict[str, Any]:
+    """The values with a template's options in place of those so far, when one was chosen just now."""
+    known = {item.name for item in config_fields()}
+    just_now = request.headers.get("HX-Trigger-Name") == "template" or "apply" in request.GET or not known & set(request.GET)
+    if not just_now:
+        return initial
+    template = find_template(request.user, initial.get("template", ""))
+    kept = {name: value for name, value in initial.items() if name not in known or not request.GET.get("template", "")}
+    if template is None:
+        return {name: value for name, value in initial.items() if name not in known or "template" not in request.GET}
+    values = {name: form_text(value, name) for name, value in template.config.items()}
+    return {**kept, **values, "method": template.method}
 
 
 def _copied(request: HttpRequest) -> dict[str, Any]:
@@ -68,17 +89,18 @@ def _copied(request: HttpRequest) -> dict[str, Any]:
         return {}
     source = own_job(request, int(text))
     config = {name: form_text(value, name) for name, value in source.config.items()}
-    return {"name": source.name, "method": source.method, "model_id": source.model_id, "dataset_id": source.dataset_id, **config}
-
-
-def _method(values: Any) -> str:
-    chosen = values.get("method", "")
-    return chosen if chosen in METHODS else next(iter(METHODS))
+    names = ("name", "method", "model_id", "dataset_id", "train_split", "eval_split", "executor")
+    return {name: getattr(source, name) for name in names} | config
 
 
 def _new_page(request: HttpRequest, form: JobForm, *, status: int = 200) -> HttpResponse:
     missing = _missing(form)
-    context = {"form": form, "missing": missing, "making": bool(missing) and _sample_is_being_made(request)}
+    context = {
+        "form": form,
+        "missing": missing,
+        "obstacle": form.obstacle(),
+        "making": bool(missing) and _sample_is_being_made(request),
+    }
     return render_page(request, "training/new.html", context, fragment="options", status=status)
 
 
@@ -90,8 +112,8 @@ def _sample_is_being_made(request: HttpRequest) -> bool:
 @require_POST
 def estimate(request: HttpRequest) -> HttpResponse:
     """What the job in the form would need; htmx asks again while the form changes. Nothing is stored or refused here."""
-    form = JobForm(request.POST, owner=request.user, method=_method(request.POST))  # type: ignore[arg-type]
-    context: dict[str, Any] = {"form": form, "missing": _missing(form)}
+    form = JobForm(request.POST, owner=request.user)  # type: ignore[arg-type]
+    context: dict[str, Any] = {"form": form, "missing": _missing(form), "obstacle": form.obstacle()}
     if form.is_valid():
         values = {key: value for key, value in form.job_values().items() if key != "name"}
         try:
