@@ -42,7 +42,7 @@ KINDS: dict[str, tuple[str, str, dict[str, Any]]] = {
         "A larger adapter, smaller steps and a longer ramp; stops by itself once the evaluation gets worse. Takes longest.",
         {
             "num_train_epochs": 5.0, "per_device_train_batch_size": 4, "gradient_accumulation_steps": 8, "lora_r": 64, "lora_alpha": 128,
-            "lora_dropout": 0.05, "warmup_ratio": 0.1, "weight_decay": 0.01, "save_total_limit": 3, "early_stopping_patience": 3,
+            "lora_dropout": 0.05, "warmup_ratio": 0.1, "weight_decay": 0.01, "save_total_limit": 3, "early_stopping_patience": 3, "keep_best": True,
         },
     ),
     "memory": (

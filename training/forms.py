@@ -142,6 +142,12 @@ class JobForm(forms.Form):
             return f"No method learns from {KIND_WORDS.get(self.dataset.kind, self.dataset.kind)} yet. Choose another dataset."
         return ""
 
+    def note(self) -> str:
+        """What to know about the values in grey."""
+        if self.model and self.model.source == LanguageModel.Source.SAMPLE and self.suggestions:
+            return "The values in grey suit the small sample model. A real model takes smaller steps and fewer epochs."
+        return ""
+
     def simple(self) -> list[forms.BoundField]:
         """The options most people look at."""
         return [self[item["name"]] for item in self.options if not item["advanced"]]

@@ -152,8 +152,12 @@ def _bounds(item: dict[str, Any]) -> str:
     low, above, high = item["min"], item["above"], item["max"]
     if item["type"] not in {"integer", "number"} or (low is None and above is None and high is None):
         return ""
-    begin = f"Above {above:g}" if above is not None else f"From {low:,g}" if low is not None else "Any number"
-    return f"{begin}{f' to {high:,g}' if high is not None else ''}."
+    begin = f"Above {_plain(above)}" if above is not None else f"From {_plain(low)}" if low is not None else "Any number"
+    return f"{begin}{f' to {_plain(high)}' if high is not None else ''}."
+
+
+def _plain(number: float) -> str:
+    return f"{number:,}" if isinstance(number, int) else f"{number:g}"
 
 
 def _form_field(item: dict[str, Any], label: str) -> forms.Field:

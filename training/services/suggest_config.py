@@ -24,7 +24,7 @@ LONGEST = 4096  # tokens; longer only when somebody asks for it
 
 @dataclass(frozen=True)
 class Suggestion:
-    """A value for one option, and why."""
+    """A value for one option, and why (nothing where one sentence for all of them says it)."""
 
     value: Any
     reason: str
@@ -45,7 +45,7 @@ def _for_sample(model: LanguageModel, method: str) -> dict[str, Suggestion]:
     """The sample model is so small that it needs larger steps than others."""
     if method != "lora" or model.source != LanguageModel.Source.SAMPLE or model.kind != LanguageModel.Kind.BASE:
         return {}
-    return {name: Suggestion(value, "Suits the small sample model.") for name, value in SAMPLE_CONFIG.items()}
+    return {name: Suggestion(value, "") for name, value in SAMPLE_CONFIG.items()}
 
 
 def _length(model: LanguageModel, dataset: Dataset) -> dict[str, Suggestion]:
