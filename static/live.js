@@ -91,6 +91,7 @@
     show();
     if (before.attempt !== job.attempt && before.attempt) reload(); // it may have gone back to an earlier checkpoint
     if (before.status !== job.status) refreshHead();
+    else if (before.phase === "preparing" && job.phase === "training") fetchPart("#job-facts", "outerHTML"); // how it computes is known now
   }
 
   const fetchPart = (target, swap) => window.htmx?.ajax("GET", urls.page, { source: target, target, swap });

@@ -48,7 +48,7 @@ ALWAYS = (
     _one("tokens_per_second", "Tokens per second", smooth=True),
 )
 DEVICE = (
-    Chart("memory", "Memory", (Line("device", "used", "device"), Line("device", "peak", "run's peak", colour="ember"))),
+    Chart("memory", "Memory", (Line("device", "used", "device"), Line("device", "peak", "run", colour="ember"))),
     Chart("utilisation", "Device load", (Line("device", "load", "load"),)),
 )
 # What methods that learn from preferences tell beside the loss.
