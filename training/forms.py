@@ -15,6 +15,7 @@ from finetune.core.templatetags.ui import method_words
 from models_app.models import LanguageModel
 from training.builtin_templates import BuiltIn
 from training.engine.options import GROUPS
+from training.engine.quantization import obstacle
 from training.engine.spec import METHOD_KINDS, METHODS
 from training.executors import EXECUTORS, load
 from training.models import JobTemplate
@@ -112,7 +113,7 @@ class JobForm(forms.Form):
             self.fields[field].widget = forms.Select(choices=choices)
 
     def _suggestions(self) -> dict[str, Suggestion]:
-        if self.model is None or self.dataset is None or self.dataset.kind not in METHOD_KINDS[self.chosen_method]:
+        if self.model is None or _unfit(self.chosen_method, self.dataset):
             return {}
         return suggest_config(model=self.model, dataset=self.dataset, method=self.chosen_method)
 
@@ -193,7 +194,9 @@ def _method(wanted: str, dataset: Dataset | None) -> str:
 
 
 def _unfit(method: str, dataset: Dataset | None) -> str:
-    """Why a method can't learn from a dataset, in short words; nothing when it can or none is chosen."""
+    """Why a method can't be chosen: this machine can't do it, or it can't learn from the dataset; nothing when it can."""
+    if method == "qlora" and (reason := obstacle()):
+        return reason
     if dataset is None or dataset.kind in METHOD_KINDS[method]:
         return ""
     needed = " or ".join(KIND_WORDS[kind] for kind in METHOD_KINDS[method])

@@ -16,6 +16,7 @@ from training.engine.sample import SAMPLE_CONFIG, sample_rows
 from training.services import create_sample as module
 from training.services.create_job import create_job
 from training.services.create_sample import create_sample, make_sample
+from training.services.reproduce_job import reproduce_job
 from training.services.start_job import run_job
 
 
@@ -81,7 +82,7 @@ def test_the_new_page_suggests_what_suits_the_sample(page: Client, alice: User) 
     model = create_sample(owner=alice).model
     model.move("ready", when="downloading")
     form = page.get("/training/new").context["form"]
-    assert form["learning_rate"].value() == f"{SAMPLE_CONFIG['learning_rate']:g}"
+    assert form.fields["learning_rate"].widget.attrs["placeholder"] == f"{SAMPLE_CONFIG['learning_rate']:g}"
     assert form["model_id"].value() == model.pk
 
 
@@ -105,3 +106,8 @@ def test_the_sample_is_made_and_trains_for_real(alice: User, capsys: pytest.Capt
     assert job.memory["peak_bytes"] > 0
     assert job.output_model.adapter
     assert (job.output_model.directory / "adapter_model.safetensors").exists()
+
+    again = reproduce_job(job=job)
+    run_job(again.pk)
+    again.refresh_from_db()
+    assert (again.status, again.reproduced_exactly) == ("succeeded", True)

@@ -31,12 +31,15 @@ class Suggestion:
 
 
 def suggest_config(
-    *, model: LanguageModel, dataset: Dataset, method: str, executor: str = "local", train_split: str = ""
+    *, model: LanguageModel, dataset: Dataset | None, method: str, executor: str = "local", train_split: str = ""
 ) -> dict[str, Suggestion]:
-    """Option → suggestion, only where it differs from the method's default. Refuses nothing: what can't be told is left out."""
-    found = _for_sample(model, method) or _length(model, dataset)
-    values = {name: suggestion.value for name, suggestion in found.items()}
-    found |= _to_fit(model, dataset, method, executor, train_split, values)
+    """Option → suggestion, only where it differs from the method's default. Without a dataset, what the model alone asks for.
+    Refuses nothing: what can't be told is left out."""
+    found = _for_sample(model, method)
+    if dataset is not None:
+        found = found or _length(model, dataset)
+        values = {name: suggestion.value for name, suggestion in found.items()}
+        found |= _to_fit(model, dataset, method, executor, train_split, values)
     defaults = defaults_for(method)
     return {name: item for name, item in found.items() if name in defaults and item.value != defaults[name]}
 
