@@ -32,7 +32,7 @@ class TokenPass:
             self.problems.add(
                 Problem(
                     "no_template",
-                    "The model has no chat template; Counted with ChatML; a training asks you to choose a chat_template.",
+                    "The model has no chat template; counted with ChatML; a training asks you to choose a chat_template.",
                 )
             )
         for batch in iterate(rows_file):
