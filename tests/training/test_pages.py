@@ -144,7 +144,7 @@ def test_the_command_runs_the_same_spec(api: APIClient, alice: User) -> None:
 
 def test_the_catalogue(api: APIClient, anonymous_api: APIClient) -> None:
     methods = api.get("/api/training/methods").json()
-    assert [method["id"] for method in methods] == ["lora", "qlora", "sft", "dpo", "orpo", "kto"]
+    assert [method["id"] for method in methods] == ["lora", "qlora", "sft", "dpo", "orpo", "kto", "pretrain"]
     option = next(item for item in methods[2]["options"] if item["name"] == "learning_rate")
     assert (option["default"], option["above"], option["max"], option["type"]) == (2e-5, 0, 1, "number")
     assert option["help"]

@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from .options import (
-    FULL_PREFERENCE_RATE,
+    CHOOSING_ADAPTER,
     MEASURING_SCHEDULERS,
     METHOD_DEFAULTS,
     METHODS,
     MUTATING_INITS,
-    PREFERENCE,
+    SUPERVISED,
     Config,
 )
 
@@ -30,16 +30,16 @@ class SpecError(ValueError):
 
 
 def defaults_for(method: str, adapter: Any = None) -> dict[str, Any]:
-    """The default of every option that means something to this method, with this `adapter` if it takes one."""
+    """The default of every option that means something to this method; where every weight is trained, at a tenth of the rate."""
     values = dataclasses.asdict(Config()) | METHOD_DEFAULTS[method]
-    if method in PREFERENCE and adapter == "none":
-        values["learning_rate"] = FULL_PREFERENCE_RATE
+    if adapter == "none" and method in CHOOSING_ADAPTER:
+        values["learning_rate"] /= 10
     return {item.name: values[item.name] for item in config_fields(method)}
 
 
 def adapter_of(method: str, config: dict[str, Any]) -> str:
     """none, lora or qlora: what learns beside the base, or instead of it."""
-    return config["adapter"] if method in PREFERENCE else method if method in ("lora", "qlora") else "none"
+    return config["adapter"] if method in CHOOSING_ADAPTER else method if method in ("lora", "qlora") else "none"
 
 
 def config_fields(method: str | None = None) -> Iterator[dataclasses.Field]:
@@ -105,6 +105,8 @@ def _contradictions(method: str, config: Config) -> Iterator[tuple[str, str]]:
             "init_lora_weights",
             f"{config.init_lora_weights} changes the base's weights, which QLoRA holds in four bits. Choose default.",
         )
+    if config.init_lora_weights in MUTATING_INITS and method not in SUPERVISED:
+        yield "init_lora_weights", f"{config.init_lora_weights} changes the base, which {method} measures against. Choose default."
     if config.init_lora_weights == "orthogonal" and config.lora_r % 2:
         yield "lora_r", "Must be even when init_lora_weights is orthogonal."
     if config.lr_scheduler_type == "warmup_stable_decay" and config.warmup_ratio + config.lr_decay_ratio > 1:

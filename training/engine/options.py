@@ -16,6 +16,7 @@ METHODS: dict[str, str] = {
     "dpo": "Learn from pairs of answers, one preferred to the other, without straying from the base. For a model that can do the task.",
     "orpo": "Learn the preferred answers and to avoid the rejected ones in one go: no reference model, works from a raw base.",
     "kto": "Learn from answers rated good or bad one by one, as thumbs up and down give them. Takes preference pairs too.",
+    "pretrain": "Go on pre-training: read plain text and learn all of it, to take in a language or a field before it is tuned for tasks.",
 }
 # The kinds of dataset (datasets_app) each method can learn from.
 METHOD_KINDS: dict[str, tuple[str, ...]] = {
@@ -25,11 +26,14 @@ METHOD_KINDS: dict[str, tuple[str, ...]] = {
     "dpo": ("preference",),
     "orpo": ("preference",),
     "kto": ("unpaired", "preference"),  # a pair is a good answer and a bad one
+    "pretrain": ("text",),
 }
 # Which of them an option means something to, where not to all (`methods=` below).
-SUPERVISED = ("lora", "qlora", "sft")
+CHAT = ("lora", "qlora", "sft")
+SUPERVISED = (*CHAT, "pretrain")
 PREFERENCE = ("dpo", "orpo", "kto")
-WITH_ADAPTER = ("lora", "qlora", *PREFERENCE)
+CHOOSING_ADAPTER = (*PREFERENCE, "pretrain")
+WITH_ADAPTER = ("lora", "qlora", *CHOOSING_ADAPTER)
 ADAPTERS = ("none", "lora", "qlora")
 # The losses of TRL 1.16 that need no option beyond ours; see docs/methods.md.
 DPO_LOSSES = (
@@ -162,6 +166,9 @@ class Config:
     seed: int = option(42, "Same seed, data and machine: same result.", group="schedule", min=0, max=2**32 - 1)
 
     # --- Adapter ---------------------------------------------------------------------------------
+    adapter: str = option("lora", "What learns: a LoRA adapter, one over a base in four bits (qlora), or every weight (none), which "
+        "by default is trained at a tenth of the rate.", group="adapter", choices=ADAPTERS, methods=CHOOSING_ADAPTER,
+        advanced=False)  # fmt: skip
     lora_r: int = option(16, "Rank of the adapter: its capacity. 8–64 suits most tasks.", group="adapter", methods=WITH_ADAPTER,
         min=1, max=4096, advanced=False)  # fmt: skip
     # alpha = 2r is the customary scaling: the adapter's output is multiplied by alpha / r.
@@ -187,10 +194,10 @@ class Config:
     packing: bool = option(False, "Put several short rows into one sequence: faster on short rows.", group="data",
         methods=SUPERVISED)  # fmt: skip
     assistant_only_loss: bool = option(True, "Learn the answers only, not the questions.", group="data",
-        methods=SUPERVISED)  # fmt: skip
-    mask_history: bool = option(False, "Learn only the last answer of each conversation.", group="data", methods=SUPERVISED)
+        methods=CHAT)  # fmt: skip
+    mask_history: bool = option(False, "Learn only the last answer of each conversation.", group="data", methods=CHAT)
     chat_template: str = option("model", "How messages become text: the model's own way, or one of these for a model without one. "
-        "It is saved with the result.", group="data", choices=CHAT_TEMPLATES)  # fmt: skip
+        "It is saved with the result.", group="data", methods=(*CHAT, *PREFERENCE), choices=CHAT_TEMPLATES)  # fmt: skip
     group_by_length: bool = option(False, "Put rows of like length into one batch: less padding, another order. Without effect on "
         "speed where batches have no padding anyway.", group="data", methods=SUPERVISED)  # fmt: skip
     # The paper's values are 5, 10 and 15; more suits longer answers.
@@ -212,9 +219,6 @@ class Config:
         methods=(*SUPERVISED, "dpo", "orpo"))  # fmt: skip
 
     # --- Preferences -----------------------------------------------------------------------------
-    adapter: str = option("lora", "What learns: a LoRA adapter, one over a base in four bits (qlora), or every weight (none), which "
-        "by default is trained at a tenth of the rate.", group="preferences", choices=ADAPTERS, methods=PREFERENCE,
-        advanced=False)  # fmt: skip
     # 0.1 is the papers' and TRL's value for all three.
     beta: float = option(0.1, "How strongly answers are held to the reference (dpo, kto), or preferred ones set apart (orpo).",
         group="preferences", above=0, max=100, methods=PREFERENCE, advanced=False)  # fmt: skip
@@ -265,6 +269,6 @@ METHOD_DEFAULTS: dict[str, dict[str, Any]] = {
     "dpo": {"learning_rate": 5e-5, "num_train_epochs": 1.0},
     "orpo": {"learning_rate": 5e-5},
     "kto": {"learning_rate": 5e-5, "num_train_epochs": 1.0, "loss_type": "kto"},
+    # Text teaches a little in every token, so it is stepped through once, faster than examples are in full training.
+    "pretrain": {"learning_rate": 1e-4, "num_train_epochs": 1.0, "packing": True},
 }
-# The rate of a preference method where every weight moves.
-FULL_PREFERENCE_RATE = 5e-6

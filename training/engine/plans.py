@@ -56,6 +56,8 @@ def forecast(
     A row of dpo and orpo is two sequences, and `lengths` counts each. The reference needs no memory of its own: it is the base
     without its adapter, or was asked before the first step.
     """
+    if method == "pretrain":
+        lengths, rows, eval_rows = _divided(lengths, config, rows, eval_rows)
     padded = pads(shape, config, device)
     answers = 2 if method in ("dpo", "orpo") else 1
     config = dataclasses.replace(config, per_device_train_batch_size=answers * config.per_device_train_batch_size)
@@ -76,6 +78,14 @@ def forecast(
         evaluation_seconds=duration.evaluation_flops(shape, plan, work) / speed,
         beside_seconds=duration.beside_seconds(shape, plan, work, warm=warm),
     )
+
+
+def _divided(lengths: Sequence[int], config: Config, rows: int, eval_rows: int) -> tuple[list[int], int, int]:
+    """The pieces that long texts become (data.py), and how many there are of all rows."""
+    most = config.max_length
+    pieces = [part for length in lengths for part in [most] * (length // most) + ([length % most] if length % most > 1 else [])]
+    factor = len(pieces) / max(1, len(lengths))
+    return pieces or list(lengths), round(rows * factor), round(eval_rows * factor)
 
 
 def pads(shape: Shape, config: Config, device: Device) -> bool:

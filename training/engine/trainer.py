@@ -20,11 +20,12 @@ from .attempt import Attempt
 from .best import Best, StoppedEarly
 from .checkpoints import Checkpoint
 from .evaluation import Means
-from .failures import nan_loss
+from .failures import bad_spec, nan_loss
 from .fastpath import unwrapped
 from .measure import peak_memory
 from .options import MEASURING_SCHEDULERS
 from .order import LengthOrder, row_lengths
+from .refusals import evaluation_refusals
 from .rundir import write_atomic
 from .samples import Samples
 from .stopping import Cancelled
@@ -60,6 +61,8 @@ class Durable:
 
     def attach(self, attempt: Attempt, device: str, resumed: Checkpoint | None, means: Means, on_begin: Any) -> None:
         """Bind the trainer to its attempt. `on_begin(total_steps)` is called once the schedule is known; `means` adds up evaluations."""
+        for field, words in evaluation_refusals(attempt.config, evaluates=self.eval_dataset is not None).items():
+            raise bad_spec(field, words)
         from .callbacks import Follow
         from .neftune import Noise
 

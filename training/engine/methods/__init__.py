@@ -10,7 +10,7 @@ from training.engine.failures import bad_spec
 from training.engine.model import find_device
 from training.engine.refusals import device_refusals, model_refusals
 
-METHODS = {"sft": "sft", "lora": "lora", "qlora": "qlora", "dpo": "dpo", "orpo": "orpo", "kto": "kto"}
+METHODS = {"sft": "sft", "lora": "lora", "qlora": "qlora", "dpo": "dpo", "orpo": "orpo", "kto": "kto", "pretrain": "pretrain"}
 
 
 def train(attempt: Attempt) -> Any:
