@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from itertools import zip_longest
 from typing import Any
 
 from django.contrib import messages
@@ -13,13 +13,14 @@ from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.http import require_GET, require_POST
 
 from datasets_app.filters import CHOICES, SEARCHED, SORTED_BY, filter_datasets
-from datasets_app.formats.rules import title_of
 from datasets_app.forms import EditForm, MappingForm
+from datasets_app.insight_pages import chosen_number, grouped, tokenizers_of
 from datasets_app.models import Dataset
 from datasets_app.services.confirm_mapping import confirm_mapping
 from datasets_app.services.delete_dataset import delete_dataset
 from datasets_app.services.download_dataset import download_dataset
 from datasets_app.services.preview_dataset import preview_dataset
+from datasets_app.services.render_rows import render_rows
 from datasets_app.services.update_dataset import update_dataset
 from datasets_app.services.validate_dataset import validate_dataset
 from finetune.core.downloads import stream_file
@@ -27,6 +28,7 @@ from finetune.core.errors import DomainError
 from finetune.core.pages import page_of, refuse, render_page
 
 ROWS_A_PAGE = 10
+RENDER_WAIT = 6.0  # seconds for a worker to render the rows of one page
 
 
 def _find(request: HttpRequest, pk: int) -> Dataset:
@@ -65,7 +67,8 @@ def _detail(request: HttpRequest, dataset: Dataset, *, status: int = 200, **form
     suggestion = dataset.report.get("suggestion", {})
     context = {
         "dataset": dataset,
-        "groups": _grouped(dataset),
+        "groups": grouped(dataset),
+        "tab": "rows",
         "suggestion": suggestion,
         "valid_rows": dataset.report.get("valid_rows"),
         "edit_form": EditForm(initial={"name": dataset.name, "description": dataset.description}),
@@ -78,34 +81,43 @@ def _detail(request: HttpRequest, dataset: Dataset, *, status: int = 200, **form
     return render_page(request, "datasets/detail.html", context, fragment=fragment, status=status)
 
 
-def _grouped(dataset: Dataset) -> list[dict[str, Any]]:
-    """The problems by rule, errors first, each rule with its count."""
-    by_rule: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for problem in dataset.report.get("problems", []):
-        by_rule[problem["rule"]].append(problem)
-    counts = dataset.report.get("counts", {})
-    groups = [
-        {
-            "title": title_of(rule),
-            "severity": found[0]["severity"],
-            "count": counts.get(rule, len(found)),
-            "problems": found,
-        }
-        for rule, found in by_rule.items()
-    ]
-    return sorted(groups, key=lambda group: (group["severity"] != "error", -group["count"]))
-
-
 def _rows(request: HttpRequest, dataset: Dataset) -> dict[str, Any]:
     """The page of rows that `?page=` and `?search=` name; nothing for a dataset without rows."""
-    if dataset.status != Dataset.Status.READY:
+    if dataset.status != Dataset.Status.READY and not dataset.is_held_by_a_gate:
         return {}
-    search = request.GET.get("search", "")[:500]
+    search, wish = request.GET.get("search", "")[:500], _wish(request, dataset)
     number = request.GET.get("page", "")
     wanted = max(1, int(number)) if number.isdecimal() and len(number) < 12 else 1
-    preview = preview_dataset(dataset=dataset, offset=(wanted - 1) * ROWS_A_PAGE, limit=ROWS_A_PAGE, search=search)
+    asked: dict[str, Any] = {"dataset": dataset, "offset": (wanted - 1) * ROWS_A_PAGE, "limit": ROWS_A_PAGE, "search": search}
+    preview = preview_dataset(**asked, split=wish["split"], rule=wish["rule"])
     page = Paginator(range(preview.total), ROWS_A_PAGE).get_page(wanted)
-    return {"preview": preview, "page": page, "search": search}
+    rendered, refusal = _rendered(dataset, preview.rows, wish)
+    shown = list(zip_longest(preview.rows, rendered))
+    models = tokenizers_of(request)
+    return {"preview": preview, "page": page, "search": search, "shown": shown, "refusal": refusal, "models": models, **wish}
+
+
+def _wish(request: HttpRequest, dataset: Dataset) -> dict[str, Any]:
+    """Which rows, and through which model's eyes; what the address names wrongly counts as not named."""
+    split = request.GET.get("split", "")
+    return {
+        "split": split if split in dataset.splits else "",
+        "rule": request.GET.get("rule", "")[:60],
+        "model_id": chosen_number(request, "model_id"),
+        "max_length": chosen_number(request, "max_length", 8),
+    }
+
+
+def _rendered(dataset: Dataset, rows: list[dict[str, Any]], wish: dict[str, Any]) -> tuple[list[Any], str]:
+    """The rows through the model's template, or in words why not."""
+    if wish["model_id"] is None:
+        return [], ""
+    try:
+        return render_rows(
+            dataset=dataset, rows=rows, model_id=wish["model_id"], max_length=wish["max_length"], wait=RENDER_WAIT
+        ), ""
+    except DomainError as error:
+        return [], error.message
 
 
 @require_POST

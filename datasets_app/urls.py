@@ -3,7 +3,7 @@
 from django.urls import path
 from rest_framework.routers import SimpleRouter
 
-from datasets_app import consumers, import_pages
+from datasets_app import consumers, import_pages, insight_pages
 from datasets_app import pages as views
 from datasets_app.api import DatasetViewSet
 from datasets_app.api_mappings import MappingViewSet
@@ -24,6 +24,14 @@ pages: list = [
     path("<int:pk>/validate", views.validate, name="dataset-validate"),
     path("<int:pk>/confirm", views.confirm, name="dataset-confirm"),
     path("<int:pk>/delete", views.delete, name="dataset-delete"),
+    path("<int:pk>/problems", insight_pages.problems, name="dataset-problems"),
+    path("<int:pk>/fix", insight_pages.fix, name="dataset-fix"),
+    path("<int:pk>/check", insight_pages.check, name="dataset-check"),
+    path("<int:pk>/gates", insight_pages.gates, name="dataset-gates"),
+    path("<int:pk>/statistics", insight_pages.statistics, name="dataset-statistics"),
+    path("<int:pk>/split", insight_pages.split, name="dataset-split"),
+    path("<int:pk>/versions", insight_pages.versions, name="dataset-versions"),
+    path("<int:pk>/diff", insight_pages.diff, name="dataset-diff"),
     path("<int:pk>/download", views.download, name="dataset-download"),
 ]
 api: list = router.urls

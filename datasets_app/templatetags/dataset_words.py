@@ -61,12 +61,23 @@ def fraction(dataset: Dataset) -> float | None:
 
 
 @register.filter
+def rows_progress_words(progress: dict[str, Any] | None) -> str:
+    """Counting · 12,000 of 210,000 rows · 9,000 rows/s · 9 s left."""
+    if not progress:
+        return "Counting"
+    words = f"Counting · {progress['done']:,} of {progress['total']:,} rows · {progress['rate']:,} rows/s"
+    return words if progress["eta_seconds"] is None else f"{words} · {duration(progress['eta_seconds'])} left"
+
+
+@register.filter
 def progress_words(dataset: Dataset) -> str:
     """Reading · 12 MB of 210 MB · 22 MB/s · 9 s left. Before the file of an import is here it is being fetched."""
     progress = dataset.progress
     doing = "Fetching from the Hub" if dataset.origin == dataset.Origin.HUB and not dataset.content_hash else "Reading"
     if not progress:
         return doing
+    if progress.get("unit") == "rows":
+        return rows_progress_words(progress)
     words = f"{doing} · {size(progress['done'])} of {size(progress['total'])} · {size(progress['rate'])}/s"
     left = progress["eta_seconds"]
     return words if left is None else f"{words} · {duration(left)} left"
