@@ -28,7 +28,7 @@ from finetune.core.errors import DomainError
 from finetune.core.pages import page_of, refuse, render_page
 
 ROWS_A_PAGE = 10
-RENDER_WAIT = 6.0  # seconds for a worker to render the rows of one page
+RENDER_WAIT = 10.0  # seconds for a worker to render the rows of one page
 
 
 def _find(request: HttpRequest, pk: int) -> Dataset:

@@ -1,7 +1,7 @@
 """What differs between two sets of rows: removed, added, changed, in the order of the files.
 
 A row is the same when all its text is. One that is gone and one that is new at the same place are one changed row when they
-share their question or their answer (but for case and blanks). 24 bytes a row and side are kept, however long the rows are.
+share their first turn, their question or their answer (but for case and blanks). Some hundred bytes a row and side are kept, however long the rows are.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from datasets_app.formats.rowsfile import iterate, read_slice
-from datasets_app.formats.splits import answer_text, digest, prompt_text
+from datasets_app.formats.splits import answer_text, digest, plain, prompt_text
 
 LOOK_AHEAD = 20  # rows that may have come in before a changed one
 CHANGED, REMOVED, ADDED = "changed", "removed", "added"
@@ -37,6 +37,7 @@ class _Marks:
     whole: tuple[int, int]
     asked: int
     answer: int
+    opening: int
 
 
 def compare(before: Path, after: Path) -> Difference:
@@ -64,7 +65,7 @@ def compare(before: Path, after: Path) -> Difference:
 
 
 def _related(old: _Marks, new: _Marks) -> bool:
-    return old.asked == new.asked or old.answer == new.answer
+    return old.asked == new.asked or old.answer == new.answer or old.opening == new.opening
 
 
 def _marks(path: Path) -> list[_Marks]:
@@ -74,8 +75,15 @@ def _marks(path: Path) -> list[_Marks]:
         for row in batch:
             whole = _number(repr({name: value for name, value in row.items() if name != "line" and value is not None}))
             seen[whole] += 1
-            found.append(_Marks((whole, seen[whole]), _number(prompt_text(row)), _number(answer_text(row))))
+            texts = (prompt_text(row), answer_text(row), _opening(row))
+            found.append(_Marks((whole, seen[whole]), *(_number(text) for text in texts)))
     return found
+
+
+def _opening(row: dict[str, Any]) -> str:
+    """What the user says first; a long conversation may have changed in its middle and at its end."""
+    turns = row.get("prompt") or row.get("messages") or []
+    return next((plain(turn["content"]) for turn in turns if turn["role"] == "user"), prompt_text(row))
 
 
 def _number(text: str) -> int:
