@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from datasets_app.doctor.fixes import TURNS
 from datasets_app.formats.rules import RULES, title_of
 from datasets_app.gates import gates_of
 from datasets_app.insight_forms import CheckForm, GatesForm, SplitForm
@@ -27,7 +28,7 @@ from datasets_app.services.validate_dataset import validate_dataset
 from finetune.core.errors import Conflict, DomainError
 from finetune.core.pages import refuse, render_page
 
-CHANGES_A_PAGE = 20
+CHANGES_A_PAGE = 10
 COUNT_WAIT = 1.0  # seconds; then the page shows how far counting is
 
 
@@ -37,7 +38,7 @@ def find(request: HttpRequest, pk: int) -> Dataset:
 
 def tokenizers_of(request: HttpRequest) -> list[Any]:
     """The user's models whose tokenizer may be on this machine."""
-    return list(request.user.language_models.filter(status="ready").select_related("base_model"))  # type: ignore[union-attr]
+    return list(request.user.language_models.filter(status="ready").select_related("base_model"))  # type: ignore[union-attr, misc]
 
 
 def chosen_number(request: HttpRequest, name: str, least: int = 1) -> int | None:
@@ -214,7 +215,26 @@ def diff(request: HttpRequest, pk: int) -> HttpResponse:
     context: dict[str, Any] = {"dataset": dataset, "tab": "versions", "before": before, "what": what, "whats": WHATS}
     try:
         changes = diff_versions(before=before, after=dataset, what=what, offset=(number - 1) * CHANGES_A_PAGE, limit=CHANGES_A_PAGE)
-        context |= {"changes": changes, "page": Paginator(range(changes.total), CHANGES_A_PAGE).get_page(number)}
+        context |= {
+            "changes": changes,
+            "shown": [_differing(change) for change in changes.rows],
+            "page": Paginator(range(changes.total), CHANGES_A_PAGE).get_page(number),
+        }
     except DomainError as error:
         context["refusal"] = error.message
     return render_page(request, "datasets/diff.html", context)
+
+
+def _differing(change: dict[str, Any]) -> dict[str, Any]:
+    """A changed row without the turns that are the same on both sides; `same` counts them."""
+    before, after = change["before"], change["after"]
+    if before is None or after is None:
+        return change | {"same": 0}
+    sides, same = (dict(before), dict(after)), 0
+    for name in TURNS:
+        old, new = before.get(name) or [], after.get(name) or []
+        if len(old) == len(new):
+            differ = [at for at, (one, other) in enumerate(zip(old, new, strict=True)) if one != other]
+            same += len(old) - len(differ)
+            sides[0][name], sides[1][name] = ([turns[at] for at in differ] for turns in (old, new))
+    return change | {"before": sides[0], "after": sides[1], "same": same}

@@ -151,6 +151,7 @@ def test_history_and_difference(alice: User, page: Client) -> None:
     told = text_of(page, f"/datasets/{made.pk}/diff?with={dataset.pk}")
     assert "At [email]." in told
     assert "1 changed" in told
+    assert "1 turn the same" in told
     assert "jane@" not in text_of(page, f"/datasets/{made.pk}/diff?with={dataset.pk}&what=removed")
     assert "Only versions of one dataset" in text_of(page, f"/datasets/{made.pk}/diff?with={make_dataset(alice).pk}")
     assert page.get(f"/datasets/{dataset.pk}/diff").status_code == 404
