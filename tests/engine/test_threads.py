@@ -49,3 +49,17 @@ def test_a_process_kept_on_one_core_computes_with_one_thread() -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("OMP_")}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
     assert done.stdout.strip() == "1"
+
+
+def test_the_fork_server_waits_politely_too() -> None:
+    """What libgomp says it read, when torch is loaded the way the fork server loads it."""
+    code = (
+        "import training.engine.forkserver as server; server.serve = lambda path: __import__('torch') and 0\n"
+        "from training.engine.__main__ import main; main(['forkserver', 'socket'])"
+    )
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "GOMP_"))}
+    environment["OMP_DISPLAY_ENV"] = "VERBOSE"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    if "OMP_WAIT_POLICY" not in done.stderr:
+        pytest.skip("This torch brings another OpenMP, which does not tell.")
+    assert "OMP_WAIT_POLICY = 'PASSIVE'" in done.stderr and f"GOMP_SPINCOUNT = '{threads.SPINS}'" in done.stderr
