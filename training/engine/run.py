@@ -79,6 +79,10 @@ def prepare_environment() -> None:
     os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
     # A model is a local directory: a run must neither wait for the network nor depend on it.
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    # oneDNN keeps a compiled product for every shape, and without padding every batch has its own: at their default of 1024
+    # these caches hold a gigabyte. 128 are more than one step uses.
+    os.environ.setdefault("LRU_CACHE_CAPACITY", "128")
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128")
     threads.prepare(os.environ)
 
 
