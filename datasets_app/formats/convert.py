@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Callable, Iterator
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any, Protocol
 
 from datasets_app.formats.bundle import Bundle, rows_of
+from datasets_app.formats.chatblocks import Checked, checked_blocks, key_of
 from datasets_app.formats.encoding import UTF8, name_of
-from datasets_app.formats.jsonrows import Row
+from datasets_app.formats.jsonrows import Row, parse_row, too_long
 from datasets_app.formats.mapping import suggest
 from datasets_app.formats.picking import columns_of, fields_of, options_of, said
 from datasets_app.formats.problems import Problem, Problems, RowError, excerpt_of
+from datasets_app.formats.readers import CUT_OFF
 from datasets_app.formats.rowsfile import RowsWriter
 from datasets_app.formats.rules import ABOUT_THE_FILE
 from datasets_app.formats.schemas import Canonical, Shape, detect, normalise
-from datasets_app.formats.source import Source
+from datasets_app.formats.source import DAMAGED, MAX_ROW_BYTES, Source, is_blank
 
 SAMPLE_ROWS = 100
 SAMPLE_BYTES = 8 * 1024**2
@@ -73,9 +78,24 @@ def convert(
         _count(everything, outcome)
     else:
         outcome.format, outcome.kind = shape.format, shape.kind
-        _write(everything, target, shape, mapping, outcome, examine(shape, mapping, outcome.problems) if examine else None)
+        rows = _Rows(target, shape, mapping, outcome, examine(shape, mapping, outcome.problems) if examine else None)
+        with closing(rows):
+            if isinstance(source, Source) and not mapping and _is_plain_chat(source, shape, sample):
+                _take_blocks(source, rows, on_progress)
+            else:
+                for item in everything:
+                    rows.take(item)
+        rows.finish()
     _judge(outcome)
     return outcome
+
+
+def _is_plain_chat(source: Source, shape: Shape, sample: list[Row | Problem]) -> bool:
+    """Whether the first rows are lines with messages and nothing else: then Arrow reads them (chatblocks.py)."""
+    rows = [item.data for item in sample if isinstance(item, Row)]
+    plain = sum(row.keys() == {"messages"} for row in rows)
+    lines = source.kind in {"jsonl", "ndjson"} and source.head.lstrip().startswith(b"{")
+    return shape.format == "openai" and lines and plain > 0.8 * len(rows)
 
 
 def _take_sample(items: Iterator[Row | Problem], source: Source | Bundle) -> list[Row | Problem]:
@@ -168,33 +188,101 @@ def _note(item: Row | Problem, outcome: Outcome) -> bool:
     return False
 
 
-def _write(
-    items: Iterator[Row | Problem],
-    target: Path,
-    shape: Shape,
-    mapping: dict[str, Any],
-    outcome: Outcome,
-    examiner: Examiner | None,
-) -> None:
-    writer = RowsWriter(target, shape.kind)
-    seen: dict[int, int] = {}
+def _take_blocks(source: Source, rows: _Rows, on_progress: OnProgress) -> None:
+    told = 0.0
     try:
-        for item in items:
-            if _note(item, outcome):
-                row = _usable(item, shape, mapping, outcome)  # type: ignore[arg-type]
-                if row is not None:
-                    _look_for_duplicate(row, item.line, seen, outcome)  # type: ignore[union-attr, arg-type]
-                    if examiner:
-                        examiner.row(item.line, outcome.rows, item.data, row.built)  # type: ignore[union-attr, arg-type]
-                    writer.add(item.line, row.values | {"extra": row.extra}, row.size)  # type: ignore[union-attr, arg-type]
-    finally:
-        writer.close()
-    outcome.valid_rows = writer.rows
-    if examiner and writer.rows:
-        outcome.summary = examiner.finish()
-    if len(seen) >= FINGERPRINTS:
-        words = f"Duplicates were looked for among the first {FINGERPRINTS:,} different rows only."
-        outcome.problems.add(Problem("duplicates_unchecked", words))
+        for block in checked_blocks(source):
+            rows.take_block(block)
+            if time.monotonic() - told >= REPORT_EVERY:
+                on_progress(source.position, source.total)
+                told = time.monotonic()
+    except DAMAGED:
+        rows.take(Problem("damaged_file", CUT_OFF))
+    on_progress(source.position, source.total)
+
+
+class _Rows:
+    """Where the rows of one pass go: usable ones into the file, what is found into the outcome."""
+
+    def __init__(self, target: Path, shape: Shape, mapping: dict[str, Any], outcome: Outcome, examiner: Examiner | None):
+        self.writer = RowsWriter(target, shape.kind)
+        self.shape, self.mapping, self.outcome, self.examiner = shape, mapping, outcome, examiner
+        self.seen: dict[int, int] = {}
+        self.in_blocks = False
+
+    def take(self, item: Row | Problem) -> None:
+        if not _note(item, self.outcome):
+            return
+        row = _usable(item, self.shape, self.mapping, self.outcome)  # type: ignore[arg-type]
+        if row is None:
+            return
+        line = item.line or 0
+        key = key_of(row.built["messages"]) if self.in_blocks and not row.built.get("tools") else None
+        self._look_for_duplicate(row.fingerprint if key is None else key, line, self.outcome.rows)
+        if self.examiner:
+            self.examiner.row(line, self.outcome.rows, item.data, row.built)  # type: ignore[union-attr]
+        self.writer.add(line, row.values | {"extra": row.extra}, row.size)
+
+    def take_block(self, block: Checked) -> None:
+        """The good rows of a block as they are, the others one by one, each in its place."""
+        self.in_blocks = True
+        lines, at = block.lines.to_pylist(), 0
+        for number, raw in block.others:
+            until = bisect_left(lines, number)
+            self._take_good(block, lines, at, until)
+            at = until
+            if raw is None:
+                self.take(too_long(number))
+            elif not is_blank(raw):
+                self.take(parse_row(raw, number) if len(raw) <= MAX_ROW_BYTES else too_long(number))
+        self._take_good(block, lines, at, len(lines))
+
+    def _take_good(self, block: Checked, lines: list[int], start: int, stop: int) -> None:
+        if start == stop:
+            return
+        messages = block.messages.slice(start, stop - start)
+        if not self.examiner and self._all_new(block.keys[start:stop].tolist(), lines[start:stop]):
+            self.outcome.rows += stop - start
+            self.writer.add_many(block.lines.slice(start, stop - start), messages)
+            return
+        for line, key, text in zip(lines[start:stop], block.keys[start:stop].tolist(), self._texts(messages), strict=False):
+            self.outcome.rows += 1
+            self._look_for_duplicate(key, line, self.outcome.rows)
+            if self.examiner:
+                turns = json.loads(text)
+                self.examiner.row(line, self.outcome.rows, {"messages": turns}, {"messages": turns, "tools": None})
+        self.writer.add_many(block.lines.slice(start, stop - start), messages)
+
+    def _all_new(self, keys: list[int], lines: list[int]) -> bool:
+        """Whether none of these rows was there before; then they are remembered."""
+        new = dict(zip(keys, lines, strict=True))
+        if len(new) < len(keys) or len(self.seen) + len(keys) > FINGERPRINTS or not self.seen.keys().isdisjoint(new):
+            return False
+        self.seen.update(new)
+        return True
+
+    def _texts(self, messages: Any) -> Iterable[str]:
+        """The rows' texts where somebody looks at them."""
+        return messages.to_pylist() if self.examiner else repeat("")
+
+    def _look_for_duplicate(self, key: int, line: int, number: int) -> None:
+        first = self.seen.get(key)
+        if first is not None:
+            self.outcome.problems.add(Problem("duplicate", f"The same as the row on line {first}.", line, number))
+        elif len(self.seen) < FINGERPRINTS:
+            self.seen[key] = line
+
+    def close(self) -> None:
+        self.writer.close()
+
+    def finish(self) -> None:
+        """What can be said when every row was taken."""
+        self.outcome.valid_rows = self.writer.rows
+        if self.examiner and self.writer.rows:
+            self.outcome.summary = self.examiner.finish()
+        if len(self.seen) >= FINGERPRINTS:
+            words = f"Duplicates were looked for among the first {FINGERPRINTS:,} different rows only."
+            self.outcome.problems.add(Problem("duplicates_unchecked", words))
 
 
 def _usable(item: Row, shape: Shape, mapping: dict[str, Any], outcome: Outcome) -> Canonical | None:
@@ -209,14 +297,6 @@ def _usable(item: Row, shape: Shape, mapping: dict[str, Any], outcome: Outcome) 
     for rule, message, path in warnings:
         outcome.problems.add(Problem(rule, message, item.line, outcome.rows, "", path, excerpt_of(item.data)))
     return row
-
-
-def _look_for_duplicate(row: Canonical, line: int, seen: dict[int, int], outcome: Outcome) -> None:
-    first = seen.get(row.fingerprint)
-    if first is not None:
-        outcome.problems.add(Problem("duplicate", f"The same as the row on line {first}.", line, outcome.rows))
-    elif len(seen) < FINGERPRINTS:
-        seen[row.fingerprint] = line
 
 
 def _judge(outcome: Outcome) -> None:

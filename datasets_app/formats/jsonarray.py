@@ -26,7 +26,7 @@ _OPENER = {b"}": b"{", b"]": b"["}
 def read_json_array(source: Source, *, limit: int = MAX_ROW_BYTES) -> Iterator[Row | Problem]:
     """The objects of the file's top-level list."""
     scanner = _Scanner(limit)
-    while chunk := source.stream.read(CHUNK):
+    while chunk := source.stream.read1(CHUNK):  # type: ignore[attr-defined]
         yield from scanner.feed(chunk)
         if scanner.done and scanner.trailing:
             break

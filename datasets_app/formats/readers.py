@@ -13,6 +13,8 @@ from datasets_app.formats.problems import Problem
 from datasets_app.formats.source import DAMAGED, Source
 from datasets_app.formats.textrows import read_text
 
+CUT_OFF = "The compressed file is damaged or was cut off; the rows after this point are missing."
+
 
 def read_rows(source: Source, *, document: str = "line") -> Iterator[Row | Problem]:
     """Every row of the file in order, each with its line; problems stand where the row would have stood. Never raises for
@@ -20,7 +22,7 @@ def read_rows(source: Source, *, document: str = "line") -> Iterator[Row | Probl
     try:
         yield from _reader(source, document)
     except DAMAGED:
-        yield Problem("damaged_file", "The compressed file is damaged or was cut off; the rows after this point are missing.")
+        yield Problem("damaged_file", CUT_OFF)
 
 
 def _reader(source: Source, document: str) -> Iterator[Row | Problem]:

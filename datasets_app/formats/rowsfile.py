@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -36,8 +37,12 @@ class RowsWriter:
         types = {name: pa.bool_() if name == "label" else pa.string() for name in COLUMNS[kind]}
         own = [pa.field(name, type) for name, type in types.items()]
         self.schema = pa.schema([pa.field("line", pa.int64()), *own, pa.field(EXTRA, pa.string())])
-        self._writer = pq.ParquetWriter(path, self.schema, compression="zstd")
+        # Every text is another one: a dictionary of them only costs.
+        self._writer = pq.ParquetWriter(path, self.schema, compression="zstd", compression_level=1, use_dictionary=False)
         self._columns: dict[str, list[Any]] = {name: [] for name in self.schema.names}
+        self._tables: list[Any] = []
+        self._pool = ThreadPoolExecutor(1)  # Arrow packs without Python's lock
+        self._writing: Future[None] | None = None
         self._bytes = 0
         self.rows = 0
 
@@ -51,20 +56,55 @@ class RowsWriter:
         if len(self._columns["line"]) >= ROWS_PER_GROUP or self._bytes >= BYTES_PER_GROUP:
             self._flush()
 
-    def _flush(self) -> None:
+    def add_many(self, lines: Any, messages: Any) -> None:
+        """Conversations that are Arrow arrays already: their lines, and their turns as JSON text."""
+        import pyarrow as pa
+
+        self._gather()
+        count = len(lines)
+        given = {"line": lines, "messages": messages}
+        columns = [given[name] if name in given else pa.nulls(count, self.schema.field(name).type) for name in self.schema.names]
+        self._tables.append(pa.Table.from_arrays(columns, schema=self.schema))
+        self.rows += count
+        self._bytes += messages.nbytes
+        if self._bytes >= BYTES_PER_GROUP or sum(table.num_rows for table in self._tables) >= ROWS_PER_GROUP:
+            self._flush()
+
+    def _gather(self) -> None:
+        """The rows added one by one become a table, behind those before them."""
         import pyarrow as pa
 
         if self._columns["line"]:
-            self._writer.write_table(pa.table(self._columns, schema=self.schema))
+            self._tables.append(pa.table(self._columns, schema=self.schema))
             self._columns = {name: [] for name in self.schema.names}
-            self._bytes = 0
+
+    def _flush(self) -> None:
+        """Write a group, beside whoever makes the next one."""
+        import pyarrow as pa
+
+        self._gather()
+        if self._tables:
+            table = pa.concat_tables(self._tables)
+            self._tables, self._bytes = [], 0
+            self._wait()
+            self._writing = self._pool.submit(self._writer.write_table, table, row_group_size=max(1, table.num_rows))
+
+    def _wait(self) -> None:
+        if self._writing:
+            self._writing.result()
+            self._writing = None
 
     def close(self) -> None:
-        self._flush()
-        self._writer.close()
+        try:
+            self._flush()
+            self._wait()
+        finally:
+            self._pool.shutdown()
+            self._writer.close()
 
     def abandon(self) -> None:
         """Let go of the file after an error; the caller deletes it."""
+        self._pool.shutdown()
         self._writer.close()
 
 
@@ -164,7 +204,7 @@ def search(path: Path, words: str, offset: int, limit: int) -> tuple[list[dict[s
 def _may_hold(row: dict[str, Any], words: str, inside_json: str) -> bool:
     """A quick look at the stored texts, before their JSON is decoded."""
     texts = ((name, value) for name, value in row.items() if isinstance(value, str) and name != EXTRA)
-    return any((words if name in PLAIN else inside_json) in value.lower() for name, value in texts)
+    return any((words if name in PLAIN else inside_json) in (low := value.lower()) or "\\" in low for name, value in texts)
 
 
 @contextmanager

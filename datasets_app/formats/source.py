@@ -112,6 +112,7 @@ class Source:
         self.total = path.stat().st_size if total is None else total
         self._raw = raw or path.open("rb")
         self.start = 0
+        self.head = b""  # the beginning, once somebody has looked at it
         self.passed: int | None = None  # told by a reader that jumps about in the file
         self.encoding = UTF8 if self.kind == "parquet" else self._find_encoding()
         self.stream = self._unpacked()
@@ -155,7 +156,8 @@ class Source:
         head = self.stream.read(size)
         self.start = len(BOM) if head.startswith(BOM) else 0
         self.stream.seek(self.start)
-        return head[self.start :]
+        self.head = head[self.start :]
+        return self.head
 
     def lines(self, limit: int = MAX_ROW_BYTES) -> Iterator[tuple[int, bytes | None]]:
         """(1-based number, bytes with their line ending); None in place of a line longer than `limit`, which is skipped."""

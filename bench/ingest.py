@@ -1,0 +1,152 @@
+"""How fast a large file of chats becomes checked rows: ours against datasets.load_dataset("json") alone, on the same file.
+
+    python -m bench.ingest [--megabytes 100 1000] [--trials 3] [--doctor]
+
+Each trial is a fresh process, by turns, with its imports done before the clock starts. `ours` reads, recognises, checks every row, looks for
+duplicates and writes Parquet; `datasets` parses into an Arrow table and checks nothing; `doctor` is ours with the doctor beside it, as the
+product reads a file. Results: bench/results/ingest.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from .common.fixtures import ROOT
+from .common.report import workspace, write
+
+WORDS = 5000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--megabytes", type=int, nargs="+", default=[50])
+    parser.add_argument("--trials", type=int, default=3)
+    parser.add_argument("--doctor", action="store_true", help="also time the pass with the doctor, which is far slower")
+    parser.add_argument("--trial", nargs=2, metavar=("VARIANT", "FILE"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.trial:
+        print("RESULT " + json.dumps(trial(*options.trial)), flush=True)
+        return
+    variants = ["datasets", "ours", *(["doctor"] if options.doctor else [])]
+    with workspace() as folder:
+        sizes = [measure(Path(folder), size, variants, options.trials) for size in options.megabytes]
+    write("ingest", {"trials": options.trials, "sizes": sizes})
+
+
+def measure(folder: Path, megabytes: int, variants: list[str], trials: int) -> dict[str, Any]:
+    """The variants by turns on a file of this size; the medians and their ratio."""
+    file = make_chats(folder / f"chats-{megabytes}.jsonl", megabytes)
+    found: dict[str, list[dict[str, Any]]] = {variant: [] for variant in variants}
+    for _ in range(trials):
+        for variant in variants:
+            found[variant].append(run(variant, file))
+    summary = {variant: summed(results, file.stat().st_size) for variant, results in found.items()}
+    file.unlink()
+    ratio = round(summary["datasets"]["seconds"] / summary["ours"]["seconds"], 2)
+    print(f"{megabytes} MB: ours is {ratio} times as fast as datasets", flush=True)
+    return {"megabytes": megabytes, "variants": summary, "ours_over_datasets": ratio}
+
+
+def make_chats(path: Path, megabytes: int) -> Path:
+    """Conversations of one to three questions in made-up words, some with a system turn, quotes, line breaks and other scripts."""
+    rng = random.Random(0)
+    words = ["".join(rng.choices("abcdefghijklmnopqrstuvwxyz", k=rng.randint(2, 9))) for _ in range(WORDS)]
+    size = 0
+    with path.open("w") as file:
+        while size < megabytes * 1000**2:
+            line = json.dumps({"messages": turns(rng, words)}, ensure_ascii=False) + "\n"
+            file.write(line)
+            size += len(line)
+    return path
+
+
+def turns(rng: random.Random, words: list[str]) -> list[dict[str, str]]:
+    def said(low: int, high: int) -> str:
+        text = " ".join(rng.choices(words, k=rng.randint(low, high)))
+        return text.replace(" ", "\n", 2) + ' "so" é中' if rng.random() < 0.15 else text
+
+    found = [{"role": "system", "content": said(5, 20)}] if rng.random() < 0.3 else []
+    for _ in range(rng.choice([1, 1, 2, 3])):
+        found += [{"role": "user", "content": said(5, 60)}, {"role": "assistant", "content": said(20, 150)}]
+    return found
+
+
+def run(variant: str, file: Path) -> dict[str, Any]:
+    command = [sys.executable, "-m", "bench.ingest", "--trial", variant, str(file)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    lines = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
+    if done.returncode or not lines:
+        raise SystemExit(f"{variant} failed:\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
+    result = json.loads(lines[-1].removeprefix("RESULT "))
+    print(f"{variant:>9} {result['seconds']:.2f} s, {result['cpu_seconds']:.2f} CPU s, {result['peak_mb']} MB", flush=True)
+    return result
+
+
+def trial(variant: str, path: str) -> dict[str, Any]:
+    """One pass over the file in this process."""
+    with tempfile.TemporaryDirectory(dir=Path(path).parent) as scratch:
+        prepared = (_datasets if variant == "datasets" else _ours)(path, Path(scratch), variant == "doctor")
+        began, cpu = time.perf_counter(), time.process_time()
+        rows = prepared()
+        seconds, used = time.perf_counter() - began, time.process_time() - cpu
+    return {"rows": rows, "seconds": round(seconds, 4), "cpu_seconds": round(used, 4), "peak_mb": _peak_mb()}
+
+
+def _datasets(path: str, scratch: Path, doctor: bool) -> Any:
+    import datasets
+
+    datasets.disable_progress_bars()
+    return lambda: len(datasets.load_dataset("json", data_files=path, cache_dir=str(scratch), split="train"))
+
+
+def _ours(path: str, scratch: Path, doctor: bool) -> Any:
+    import polars  # noqa: F401 - a worker has these loaded, as the other side has its own
+    import pyarrow.json
+    import pyarrow.parquet  # noqa: F401
+
+    from datasets_app.doctor.examination import Doctor
+    from datasets_app.formats.convert import convert
+    from datasets_app.formats.source import Source
+
+    def read() -> int:
+        with Source(Path(path)) as source:
+            return convert(source, scratch / "rows.parquet", {}, lambda done, total: None, Doctor if doctor else None).valid_rows
+
+    return read
+
+
+def _peak_mb() -> int:
+    """The kernel's high-water mark of this process."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return int(next(line.split()[1] for line in lines if line.startswith("VmHWM"))) // 1024
+    except (OSError, StopIteration):
+        import resource
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+
+def summed(results: list[dict[str, Any]], size: int) -> dict[str, Any]:
+    seconds = statistics.median(result["seconds"] for result in results)
+    return {
+        "rows": results[0]["rows"],
+        "seconds": seconds,
+        "lowest": min(result["seconds"] for result in results),
+        "highest": max(result["seconds"] for result in results),
+        "cpu_seconds": statistics.median(result["cpu_seconds"] for result in results),
+        "megabytes_per_second": round(size / 1000**2 / seconds, 1),
+        "peak_mb": max(result["peak_mb"] for result in results),
+    }
+
+
+if __name__ == "__main__":
+    main()
