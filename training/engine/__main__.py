@@ -46,6 +46,11 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("dir", type=Path, metavar="DIR", help="a run directory, or an output of one")
     verify.set_defaults(command=_verify)
 
+    rows = commands.add_parser("rows", help="write a dataset for a run by hand: JSON lines into Parquet")
+    rows.add_argument("source", type=Path, metavar="JSONL", help="a file of JSON lines (training/engine/rows.py says which)")
+    rows.add_argument("target", type=Path, metavar="PARQUET", help="where to write")
+    rows.set_defaults(command=_rows)
+
     options = commands.add_parser("options", help="list every option with its default, bounds and meaning")
     options.add_argument("--markdown", action="store_true", help="as docs/hyperparameters.md holds it")
     options.set_defaults(command=_options)
@@ -60,6 +65,17 @@ def _run(options: argparse.Namespace) -> int:
     from .run import run
 
     return run(options.dir)
+
+
+def _rows(options: argparse.Namespace) -> int:
+    from .rows import write_rows
+
+    try:
+        print(f"{write_rows(options.source, options.target)} rows")
+    except (OSError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
 
 
 def _options(options: argparse.Namespace) -> int:
