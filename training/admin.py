@@ -9,9 +9,11 @@ from django.contrib import admin, messages
 from django.http import HttpRequest
 
 from finetune.core.errors import DomainError
-from training.models import JobEvent, TrainingJob
+from training.models import JobEvent, JobTemplate, TrainingJob
 from training.services.cancel_job import cancel_job
 from training.services.delete_job import delete_job
+from training.services.delete_template import delete_template
+from training.services.reproduce_job import reproduce_job
 from training.services.resume_job import resume_job
 
 
@@ -35,7 +37,7 @@ class TrainingJobAdmin(ReadOnlyAdmin):
     search_fields = ("name", "owner__username", "model__name", "dataset__name")
     list_select_related = ("owner",)
     date_hierarchy = "created_at"
-    actions = ("cancel_selected", "resume_selected", "delete_selected_jobs")
+    actions = ("cancel_selected", "resume_selected", "reproduce_selected", "delete_selected_jobs")
 
     @admin.action(description="Cancel the selected jobs")
     def cancel_selected(self, request: HttpRequest, queryset: Any) -> None:
@@ -45,9 +47,29 @@ class TrainingJobAdmin(ReadOnlyAdmin):
     def resume_selected(self, request: HttpRequest, queryset: Any) -> None:
         _each(request, queryset, resume_job)
 
+    @admin.action(description="Run the selected jobs once more, to compare the weights")
+    def reproduce_selected(self, request: HttpRequest, queryset: Any) -> None:
+        _each(request, queryset, reproduce_job)
+
     @admin.action(description="Delete the selected jobs, their logs and checkpoints")
     def delete_selected_jobs(self, request: HttpRequest, queryset: Any) -> None:
         _each(request, queryset, delete_job)
+
+
+@admin.register(JobTemplate)
+class JobTemplateAdmin(ReadOnlyAdmin):
+    """People's own templates; the built-in ones are code."""
+
+    list_display = ("name", "owner", "method", "description", "updated_at")
+    list_filter = ("method", "updated_at")
+    search_fields = ("name", "description", "owner__username")
+    list_select_related = ("owner",)
+    actions = ("delete_selected_templates",)
+
+    @admin.action(description="Delete the selected templates")
+    def delete_selected_templates(self, request: HttpRequest, queryset: Any) -> None:
+        for template in queryset:
+            delete_template(template=template)
 
 
 @admin.register(JobEvent)

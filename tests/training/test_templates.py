@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from django.test import Client
 from rest_framework.test import APIClient
 
 from accounts.models import User
@@ -91,3 +92,12 @@ def test_a_stranger_finds_nothing(charlie_api: APIClient, alice: User) -> None:
         404
     ] * 3
     assert JobTemplate.objects.get().name == "mine"
+
+
+def test_operators_see_and_delete_them_in_the_admin(olivia: User, alice: User) -> None:
+    client = Client()
+    client.force_login(olivia)
+    template = make_template(alice)
+    assert "mine" in client.get("/admin/training/jobtemplate/").content.decode()
+    client.post("/admin/training/jobtemplate/", {"action": "delete_selected_templates", "_selected_action": [template.pk]})
+    assert not JobTemplate.objects.exists()
