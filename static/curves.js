@@ -27,8 +27,8 @@
   }
 
   function bytes(value) {
-    if (!value) return "–";
-    const power = Math.min(4, Math.floor(Math.log10(value) / 3));
+    if (!Number.isFinite(value)) return "–";
+    const power = Math.max(0, Math.min(4, Math.floor(Math.log10(value || 1) / 3)));
     const scaled = value / 1000 ** power;
     return `${scaled >= 100 || !power ? Math.round(scaled) : scaled.toFixed(1)} ${["B", "kB", "MB", "GB", "TB"][power]}`;
   }

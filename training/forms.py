@@ -145,7 +145,7 @@ class JobForm(forms.Form):
 
     def note(self) -> str:
         """What to know about the values in grey."""
-        if self.model and self.model.source == LanguageModel.Source.SAMPLE and self.suggestions:
+        if any(not item.reason for item in self.suggestions.values()) and not self.is_bound:
             return "The values in grey suit the small sample model. A real model takes smaller steps and fewer epochs."
         return ""
 
