@@ -7,13 +7,42 @@ told to stop, `stopping` is set: supervisors let go of their jobs within a secon
 from __future__ import annotations
 
 import logging
+import logging.config
 import threading
+import time
+from contextlib import suppress
 from typing import Any
 
-from celery.signals import worker_ready, worker_shutdown, worker_shutting_down
+from celery.signals import after_task_publish, beat_init, setup_logging, worker_ready, worker_shutdown, worker_shutting_down
 
 logger = logging.getLogger(__name__)
 stopping = threading.Event()
+
+
+BEAT_SEEN = "beat-seen"  # cache key: when beat last sent a task, in seconds since 1970
+
+
+@setup_logging.connect
+def on_setup_logging(loglevel: int | str | None = None, **kwargs: Any) -> None:
+    """Workers and beat log as the web process does: settings.LOGGING, with its filter for secrets."""
+    from django.conf import settings
+
+    logging.config.dictConfig(settings.LOGGING)
+    if loglevel:
+        logging.getLogger().setLevel(loglevel)
+
+
+@beat_init.connect
+def on_beat(**kwargs: Any) -> None:
+    after_task_publish.connect(_beat_lives, weak=False)
+
+
+def _beat_lives(**kwargs: Any) -> None:
+    """Leave a trace for `manage.py doctor`; a broker that is down is said there."""
+    from django.core.cache import cache
+
+    with suppress(Exception):
+        cache.set(BEAT_SEEN, time.time(), None)
 
 
 @worker_ready.connect

@@ -47,6 +47,14 @@ def env_list(name: str, default: list[str]) -> list[str]:
     return [word.strip() for word in value.split(",") if word.strip()] if value else default
 
 
+def env_choice(name: str, default: str, choices: list[str]) -> str:
+    """One of a few words."""
+    value = env_str(name, default).lower()
+    if value not in choices:
+        raise ImproperlyConfigured(f"{name}={value!r} is none of {', '.join(choices)}.")
+    return value
+
+
 def env_rate(name: str, default: str) -> str | None:
     """A throttle rate such as `100/min`; set but empty means no limit (None)."""
     if name in os.environ and not os.environ[name].strip():

@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import uplot
+from celery.schedules import crontab
 
 from finetune import env
 
@@ -65,8 +66,11 @@ INSTALLED_APPS = [
     "models_app",
     "training",
     "finetune.dashboard",
+    "finetune.operations",
 ]
 MIDDLEWARE = [
+    "finetune.core.request_ids.RequestId",
+    "finetune.operations.middleware.CountRequests",
     "django.middleware.security.SecurityMiddleware",
     "finetune.core.middleware.StaticFiles",
     "finetune.core.middleware.ContentSecurityPolicy",
@@ -176,6 +180,7 @@ CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "run" / "beat-schedule")
 CELERY_BEAT_SCHEDULE = {
     "reconcile-jobs": {"task": "training.services.reconcile_jobs.reconcile", "schedule": 15.0},
     "reconcile-datasets": {"task": "datasets_app.services.reconcile_datasets.reconcile", "schedule": 60.0},
+    "prune-files": {"task": "finetune.operations.services.prune_files.prune", "schedule": crontab(hour=4, minute=20)},
 }
 # A worker that has not renewed its hold on a job for this long has lost it.
 JOB_LEASE_SECONDS = env.env_int("JOB_LEASE_SECONDS", 45, minimum=5)
@@ -235,10 +240,28 @@ SPECTACULAR_SETTINGS = {
 HF_ENDPOINT = env.env_str("HF_ENDPOINT", "https://huggingface.co")
 OLLAMA_HOST = env.env_str("OLLAMA_HOST", "http://127.0.0.1:11434")
 
+# --- Operation -----------------------------------------------------------------------------------------------
+# Who may read /metrics with `Authorization: Bearer …`; without one only an operator's session.
+METRICS_TOKEN = env.env_str("METRICS_TOKEN")
+# Days after which `manage.py prune` and the daily sweep remove something; 0 keeps it for ever.
+RETAIN_CHECKPOINT_DAYS = env.env_int("RETAIN_CHECKPOINT_DAYS", 0)
+RETAIN_LOG_DAYS = env.env_int("RETAIN_LOG_DAYS", 0)
+RETAIN_FAILED_RUN_DAYS = env.env_int("RETAIN_FAILED_RUN_DAYS", 0)
+LOG_FORMAT = env.env_choice("LOG_FORMAT", "line", ["line", "json"])
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "filters": {"redact": {"()": "finetune.core.logs.Redact"}},
+    "formatters": {
+        "line": {
+            "()": "finetune.core.logs.PlainLines",
+            "format": "{asctime} {levelname} {name}:{about} {message}",
+            "style": "{",
+        },
+        "json": {"()": "finetune.core.logs.JsonLines"},
+    },
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT, "filters": ["redact"]}},
+    # uvicorn brings handlers of its own, which know neither our format nor our filter.
+    "loggers": {"uvicorn": {"handlers": [], "propagate": True}, "uvicorn.error": {"handlers": [], "propagate": True}},
     "root": {"handlers": ["console"], "level": env.env_str("LOG_LEVEL", "INFO")},
 }

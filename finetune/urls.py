@@ -9,6 +9,7 @@ from rest_framework.permissions import AllowAny
 import accounts.urls
 import datasets_app.urls
 import finetune.dashboard.urls
+import finetune.operations.urls
 import models_app.urls
 import training.urls
 from finetune import health
@@ -19,6 +20,7 @@ urlpatterns = [
     path("healthz", login_not_required(health.healthz), name="healthz"),
     path("readyz", login_not_required(health.readyz), name="readyz"),
     path("admin/", admin.site.urls),
+    path("", include(finetune.operations.urls.pages)),
     # pages
     path("", include(finetune.dashboard.urls.pages)),
     path("", include(accounts.urls.pages)),

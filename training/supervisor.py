@@ -17,6 +17,7 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
 
 from finetune.core.errors import Unavailable
+from finetune.core.logs import about_job
 from training import executors, failures
 from training.device_samples import Sampler
 from training.engine.launch import LaunchError
@@ -42,7 +43,8 @@ ENDS = ("finished", "failed")
 def follow(job: TrainingJob, lease: Lease, *, stop: threading.Event) -> None:
     """Follow the leased attempt until it has ended, the lease is lost, or `stop` is set (then the engine runs on)."""
     try:
-        _Follower(job, lease, executors.load(job.executor), stop).run()
+        with about_job(job.pk):
+            _Follower(job, lease, executors.load(job.executor), stop).run()
     except LeaseLost:
         logger.warning("Job %s, attempt %s: another worker follows it now.", lease.job_id, lease.attempt)
 

@@ -24,3 +24,20 @@ def decrypt(ciphertext: str) -> str:
         return _fernet(tuple(settings.FIELD_ENCRYPTION_KEYS)).decrypt(ciphertext.encode()).decode()
     except InvalidToken:
         raise Conflict("The stored secret can't be read with the current keys. Enter it again.", code="key_lost") from None
+
+
+def rotate(ciphertext: str) -> str:
+    """The same secret under the newest key; Conflict when no key opens it."""
+    try:
+        return _fernet(tuple(settings.FIELD_ENCRYPTION_KEYS)).rotate(ciphertext.encode()).decode()
+    except InvalidToken:
+        raise Conflict("The stored secret can't be read with the current keys. Enter it again.", code="key_lost") from None
+
+
+def is_current(ciphertext: str) -> bool:
+    """Whether the newest key opens it, so that the older ones are not needed for it."""
+    try:
+        Fernet(settings.FIELD_ENCRYPTION_KEYS[0]).decrypt(ciphertext.encode())
+        return True
+    except InvalidToken:
+        return False

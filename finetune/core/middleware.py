@@ -21,7 +21,7 @@ CSP = (
 )
 
 
-class _Either:
+class Either:
     """A middleware whose work is plain functions; runs under both WSGI and ASGI without a thread hop."""
 
     sync_capable = True
@@ -47,7 +47,7 @@ class _Either:
         return response
 
 
-class ContentSecurityPolicy(_Either):
+class ContentSecurityPolicy(Either):
     """Nothing loads from another host. The API docs alone need inline script (their bundles bring it)."""
 
     def after(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
@@ -71,7 +71,7 @@ class StaticFiles(WhiteNoiseMiddleware):
         return response
 
 
-class OptionalApiSlash(_Either):
+class OptionalApiSlash(Either):
     """`/api/x/` and `/api/x` are the same route, for every method."""
 
     def before(self, request: HttpRequest) -> HttpRequest:
@@ -81,7 +81,7 @@ class OptionalApiSlash(_Either):
         return request
 
 
-class NoNulInQueries(_Either):
+class NoNulInQueries(Either):
     """A NUL in `?search=` finds nothing. PostgreSQL takes none in a text, and would make an error of ours of it."""
 
     def before(self, request: HttpRequest) -> HttpRequest:
@@ -90,7 +90,7 @@ class NoNulInQueries(_Either):
         return request
 
 
-class DomainErrors(_Either):
+class DomainErrors(Either):
     """A verb's refusal on a page: a toast for htmx, else a message and back to where the person was."""
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:

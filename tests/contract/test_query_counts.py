@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
+from django.core.cache import cache
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -57,6 +58,7 @@ def populate(alice: User, number: int) -> dict[str, int]:
 
 def count(page: Client, api: APIClient, path: str) -> int:
     client = api if path.startswith("/api/") else page
+    cache.clear()  # what is kept for a while would hide its queries
     with CaptureQueriesContext(
         connection,
     ) as queries:

@@ -12,7 +12,7 @@ import pytest
 from django.conf import settings
 
 ROOT: Path = settings.BASE_DIR
-READERS = re.compile(r'env_(?:str|bool|int|list|rate)\(\s*"([A-Z_]+)"')
+READERS = re.compile(r'env_(?:str|bool|int|list|rate|choice)\(\s*"([A-Z_]+)"')
 
 
 def test_every_variable_is_in_the_example_file() -> None:
@@ -29,6 +29,8 @@ def test_every_variable_is_in_the_example_file() -> None:
         ("DATABASE_URL", "mysql://x/y"),
         ("THROTTLE_LOGIN", "often"),
         ("MAX_UPLOAD_BYTES", "0"),
+        ("LOG_FORMAT", "xml"),
+        ("RETAIN_LOG_DAYS", "-1"),
     ],
 )
 def test_nonsense_is_refused_by_name(name: str, value: str, tmp_path: Path) -> None:

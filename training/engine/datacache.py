@@ -14,7 +14,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -115,9 +115,15 @@ def place(source: Path, target: Path) -> None:
     os.replace(staged, target)
 
 
-def _forget_old(folder: Path) -> None:
+def unused(folder: Path) -> Iterator[Path]:
+    """The files of entries that nothing has used for KEEP_SECONDS; an entry's counts come before its tokens."""
     for counts in folder.glob("*.json"):
         with contextlib.suppress(OSError):
             if time.time() - counts.stat().st_mtime > KEEP_SECONDS:
-                counts.unlink()
-                counts.with_suffix(".arrow").unlink(missing_ok=True)
+                yield counts
+                yield counts.with_suffix(".arrow")
+
+
+def _forget_old(folder: Path) -> None:
+    for file in unused(folder):
+        file.unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""What an operator needs to look after an installation: doctor, backup, retention, metrics, keys (docs/operations.md)."""

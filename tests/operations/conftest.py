@@ -1,0 +1,21 @@
+"""Jobs by the dozen: each on a base of its own, since a family's versions are numbered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from uuid import uuid4
+
+import pytest
+
+from accounts.models import User
+from tests.factories import make_base_model, make_job
+from training.models import TrainingJob
+
+
+@pytest.fixture
+def new_job() -> Callable[..., TrainingJob]:
+    def make(owner: User, **values: object) -> TrainingJob:
+        values.setdefault("model", make_base_model(owner, family=uuid4().hex))
+        return make_job(owner, **values)
+
+    return make
