@@ -11,12 +11,14 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 NAMES = ("train", "validation", "test")
 UNUSED = "unused"
-BATCH = 1000
+BATCH = 500  # rows read at once
+ROWS_A_GROUP, BYTES_A_GROUP, READ_BUFFER = 10_000, 2 * 1024**2, 1024**2
 PROMPT, ROW = "prompt", "row"  # what a group is when no column is named
 
 
@@ -260,33 +262,61 @@ def _rows_and_extras(rows_file: Path) -> Iterator[tuple[dict[str, Any], dict[str
 
 
 def write_splits(rows_file: Path, folder: Path, division: Division) -> None:
-    """One Parquet file for each split, rows in their order."""
-    import pyarrow.parquet as pq
-
-    from datasets_app.formats.rowsfile import ROWS_PER_GROUP
-
-    folder.mkdir(parents=True, exist_ok=True)
-    writers: dict[str, Any] = {}
-    try:
-        with pq.ParquetFile(rows_file, pre_buffer=False) as file:
-            first = 0
-            for batch in file.iter_batches(batch_size=ROWS_PER_GROUP, use_threads=False):
-                _write_batch(batch, division, first, folder, writers)
-                first += batch.num_rows
-    finally:
-        for writer in writers.values():
-            writer.close()
-
-
-def _write_batch(batch: Any, division: Division, first: int, folder: Path, writers: dict[str, Any]) -> None:
+    """One Parquet file for each split, rows in their order. Memory holds some megabytes: the web process does this."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    codes = division.codes[first : first + batch.num_rows]
-    for code, name in enumerate(division.names):
-        if name == UNUSED or code not in codes:
-            continue
-        part = pa.Table.from_batches([batch.filter(pa.array([item == code for item in codes]))])
-        if name not in writers:
-            writers[name] = pq.ParquetWriter(folder / f"{name}.parquet", part.schema, compression="zstd")
-        writers[name].write_table(part)
+    folder.mkdir(parents=True, exist_ok=True)
+    names = [name for name in division.names if name in division.counts and name != UNUSED]
+    parts: dict[str, _Part] = {}
+    try:
+        with pq.ParquetFile(rows_file, pre_buffer=False, buffer_size=READ_BUFFER) as file:
+            parts = {name: _Part(folder / f"{name}.parquet", file.schema_arrow) for name in names}
+            first = 0
+            for batch in file.iter_batches(batch_size=BATCH, use_threads=False):
+                _deal(batch, division, first, parts)
+                first += batch.num_rows
+    finally:
+        for part in parts.values():
+            part.close()
+        pa.default_memory_pool().release_unused()
+
+
+def _deal(batch: Any, division: Division, first: int, parts: dict[str, _Part]) -> None:
+    """Runs of rows of one split go there as slices: making Arrow values of Python's would load pandas, 50 MB in the web process."""
+    at = 0
+    for code, run in groupby(division.codes[first : first + batch.num_rows]):
+        length = sum(1 for _ in run)
+        if part := parts.get(division.names[code]):
+            part.add(batch.slice(at, length))
+        at += length
+
+
+class _Part:
+    """The file of one split; a row group is written when it has enough rows or bytes."""
+
+    def __init__(self, path: Path, schema: Any):
+        import pyarrow.parquet as pq
+
+        self.schema = schema
+        self.writer = pq.ParquetWriter(path, schema, compression="zstd")
+        self.waiting: list[Any] = []
+        self.rows = self.bytes = 0
+
+    def add(self, batch: Any) -> None:
+        self.waiting.append(batch)
+        self.rows += batch.num_rows
+        self.bytes += batch.nbytes
+        if self.rows >= ROWS_A_GROUP or self.bytes >= BYTES_A_GROUP:
+            self.flush()
+
+    def flush(self) -> None:
+        import pyarrow as pa
+
+        if self.waiting:
+            self.writer.write_table(pa.Table.from_batches(self.waiting, schema=self.schema))
+        self.waiting, self.rows, self.bytes = [], 0, 0
+
+    def close(self) -> None:
+        self.flush()
+        self.writer.close()

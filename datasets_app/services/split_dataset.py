@@ -11,8 +11,8 @@ from django.utils import timezone
 
 from accounts.models import User
 from datasets_app.announce import announce
-from datasets_app.formats.leakage import Leakage, find_leakage
-from datasets_app.formats.splits import UNUSED, Division, SplitError, Wish, divide, write_splits
+from datasets_app.formats.leakage import NEARLY_AMONG, Leakage, find_leakage
+from datasets_app.formats.splits import PROMPT, UNUSED, Division, SplitError, Wish, divide, write_splits
 from datasets_app.models import Dataset
 from datasets_app.services.delete_dataset import refuse_in_use
 from datasets_app.services.preview_dataset import refuse_unready
@@ -50,7 +50,9 @@ def split_dataset(
         raise invalid_field(error.name, str(error)) from None
     except FileNotFoundError:
         raise Conflict("The rows are missing on the server. Check the dataset again.", code="file_missing") from None
-    leakage = find_leakage(dataset.rows_file, division.of)
+    # Equal prompts (so equal rows too) are together already; with many rows nothing is left to look for.
+    clean = division.grouped == PROMPT and len(division.codes) > NEARLY_AMONG
+    leakage = Leakage(near=None) if clean else find_leakage(dataset.rows_file, division.of)
     return _keep(dataset, _plan(wish, division, leakage, by) | {"mapping": mapping, "rows": rows}, division)
 
 

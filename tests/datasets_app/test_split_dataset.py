@@ -5,10 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.test import Client
 from rest_framework.test import APIClient
 
@@ -184,3 +187,21 @@ def test_splits_are_previewed_and_downloaded(alice: User, api: APIClient) -> Non
     answer = api.get(f"/api/datasets/{dataset.pk}/download", {"split": "train"})
     assert "rows.train.jsonl" in answer["Content-Disposition"]
     assert len(b"".join(answer.streaming_content).splitlines()) == 10
+
+
+def test_many_rows_with_their_prompts_together_need_no_second_look(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "NEARLY_AMONG", 5)
+    dataset = split_dataset(dataset=make_read(alice, jsonl(*pairs(10))), train=0.5, validation=0.5)
+    assert dataset.split_plan["leakage"] == {"rows": 0, "prompts": 0, "near": None, "examples": []}
+
+
+def test_dividing_loads_nothing_heavy(alice: User) -> None:
+    """It happens in the web process, which stays small: pandas alone would be 50 MB."""
+    dataset = make_read(alice, jsonl(*pairs(20)))
+    program = (
+        "import sys; from pathlib import Path; from datasets_app.formats.splits import Wish, divide, write_splits;"
+        "file, folder = Path(sys.argv[1]), Path(sys.argv[2]); write_splits(file, folder, divide(file, Wish(train=0.5, validation=0.5)));"
+        "print(sorted({'pandas', 'torch', 'transformers', 'pyarrow.compute'} & set(sys.modules)))"
+    )
+    command = [sys.executable, "-c", program, str(dataset.rows_file), str(dataset.directory / "trial")]
+    assert subprocess.run(command, capture_output=True, text=True, check=True, cwd=settings.BASE_DIR).stdout.strip() == "[]"
