@@ -24,13 +24,15 @@ def main() -> None:
     options = _options()
     with workspace() as folder:
         bench = Bench(Path(folder))
-        models = {size: _compare(bench, size, options.variants.split(","), options) for size in options.models.split(",")}
+        models = {size: compare(bench, size, options.variants.split(","), options) for size in options.models.split(",")}
     write(options.name, {"steps": options.steps, "rounds": options.rounds, "models": models})
     if worst := [size for size, found in models.items() if found["largest_loss_difference"] > SAME_LOSS]:
         raise SystemExit(f"The losses differ by more than {SAME_LOSS:.1%} on {', '.join(worst)}.")
 
 
-def _compare(bench: Bench, size: str, variants: list[str], options: Any) -> dict[str, Any]:
+def compare(bench: Bench, size: str, variants: list[str], options: Any, exact: str = "ours") -> dict[str, Any]:
+    """All variants on one model by turns: each one's summary, ours against the others, and how far the losses are from those of
+    `exact`."""
     trials: dict[str, list[dict[str, Any]]] = {variant: [] for variant in variants}
     for _ in range(options.rounds):
         for variant in variants:
@@ -46,9 +48,18 @@ def _compare(bench: Bench, size: str, variants: list[str], options: Any) -> dict
         for variant, other in found.items()
         if variant != "ours"
     }
-    reference = trials["ours"][0]["losses"]
-    apart = max(abs(one - two) / two for made in trials.values() for one, two in zip(reference, made[0]["losses"], strict=True))
-    return {"variants": found, "ours_against": ratios, "largest_loss_difference": round(apart, 7)}
+    reference = trials[exact][0]["losses"]
+    apart = {
+        variant: round(max(abs(one - two) / two for one, two in zip(made[0]["losses"], reference, strict=True)), 7)
+        for variant, made in trials.items()
+    }
+    return {
+        "variants": found,
+        "ours_against": ratios,
+        "losses_from": exact,
+        "loss_differences": apart,
+        "largest_loss_difference": max(apart.values()),
+    }
 
 
 def _options() -> argparse.Namespace:

@@ -9,6 +9,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 ALPACA = ROOT.parent / "shared" / "data" / "alpaca_en_demo.json"
+GSM8K = ALPACA.with_name("gsm8k_preference.jsonl")
 VOCABULARY = 4096
 TEMPLATE = (
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>\\n' }}{% endfor %}"
@@ -57,6 +58,29 @@ def write_rows(path: Path, count: int = 1000) -> Path:
 
     path.parent.mkdir(parents=True, exist_ok=True)
     rows = [{"line": line, "messages": json.dumps(row), "tools": None} for line, row in enumerate(conversations(count), 1)]
+    parquet.write_table(pa.Table.from_pylist(rows), path)
+    return path
+
+
+def pairs(count: int = 1000) -> list[dict[str, str]]:
+    """Questions with a right and a wrong worked answer (gsm8k); pairs of the same lengths in made-up words without the file."""
+    if GSM8K.is_file():
+        return [json.loads(line) for line in GSM8K.read_text().splitlines()[:count]]
+    rng = random.Random(0)
+    return [{"prompt": _words(rng, 30, 70), "chosen": _words(rng, 30, 90), "rejected": _words(rng, 30, 110)} for _ in range(count)]
+
+
+def write_pairs(path: Path, count: int = 1000) -> Path:
+    """Normalised preference rows, as datasets_app writes them."""
+    import pyarrow as pa
+    import pyarrow.parquet as parquet
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    roles = {"prompt": "user", "chosen": "assistant", "rejected": "assistant"}
+    rows = [
+        {"line": line} | {name: json.dumps([{"role": role, "content": row[name]}]) for name, role in roles.items()}
+        for line, row in enumerate(pairs(count), 1)
+    ]
     parquet.write_table(pa.Table.from_pylist(rows), path)
     return path
 

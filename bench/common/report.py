@@ -31,6 +31,8 @@ PEERS: dict[str, dict[str, Any]] = {
 class Bench:
     """A folder with models, rows and their tokens, and the trials run in it."""
 
+    TRIAL = "bench.common.trial"
+
     def __init__(self, folder: Path):
         self.folder = folder
         self.rows = write_rows(folder / "rows.parquet")
@@ -75,7 +77,7 @@ class Bench:
             "variant": variant, "model": size, "steps": steps, "model_path": str(self.model(size)), "rows": str(self.rows),
             "tokens": str(self.tokens(size)), "work": str(work), **options,
         }  # fmt: skip
-        program = [sys.executable, "-m", "bench.common.trial"]
+        program = [sys.executable, "-m", self.TRIAL]
         if variant in PEERS:
             request |= {"tokenized": str(self.tokenized(size)), "settings": PEERS[variant]}
             program = [os.environ[PEER_PYTHON], str(ROOT / "bench" / "common" / "peer.py")]

@@ -40,7 +40,11 @@ def main(options: dict[str, Any]) -> None:
 
     if options["variant"] in ("ours", "trl-ourway"):  # the bare trainer gets the environment anyone would start it with
         prepare_environment()
-    points = (_ours if options["variant"].startswith("ours") else _bare)(options)
+    report(options, (_ours if options["variant"].startswith("ours") else _bare)(options))
+
+
+def report(options: dict[str, Any], points: list[dict[str, float]]) -> None:
+    """Print the RESULT line from each step's {clock, tokens, loss, since_start, cpu}."""
     timed = points[-1]["clock"] - points[WARM - 1]["clock"], points[-1]["tokens"] - points[WARM - 1]["tokens"]
     result = {
         "variant": options["variant"],
@@ -71,7 +75,7 @@ def _ours(options: dict[str, Any]) -> list[dict[str, float]]:
         config=Config(**check_config("lora", config)),
     )  # fmt: skip
     folder.write_spec(spec)
-    used = _note_processor_time(EventLog)
+    used = note_processor_time(EventLog)
     began = time.time() - (time.perf_counter() - STARTED)
     if code := run(folder.path):
         sys.exit(f"the engine ended with {code}: {folder.events_file.read_text()}")
@@ -84,7 +88,7 @@ def _ours(options: dict[str, Any]) -> list[dict[str, float]]:
     ]  # fmt: skip
 
 
-def _note_processor_time(log: Any) -> list[float]:
+def note_processor_time(log: Any) -> list[float]:
     """The process's CPU seconds at each metric event: what a run costs, however busy the machine is."""
     used: list[float] = []
     emit = log.emit

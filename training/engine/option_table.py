@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Iterator
 from typing import Any
 
-from .checks import config_fields, field_type
+from .checks import choices_of, config_fields, field_type
 from .options import GROUPS, METHOD_DEFAULTS, METHODS
 
 HEAD = """\
@@ -60,8 +60,8 @@ def _groups() -> Iterator[tuple[str, list[dataclasses.Field]]]:
 
 def _values(item: dataclasses.Field) -> str:
     rules = item.metadata
-    if rules["choices"]:
-        return ", ".join(f"`{choice}`" for choice in rules["choices"])
+    if choices := choices_of(item):
+        return ", ".join(f"`{choice}`" for choice in choices)
     kind, _ = field_type(item)
     if kind is bool:
         return "true, false"

@@ -10,6 +10,7 @@ run is killed), and each batch is appended to a file at once: a run that is star
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.metadata
 import json
@@ -21,7 +22,7 @@ from typing import Any
 
 from .attempt import Attempt
 from .checkpoints import sha256
-from .datacache import cache_folder
+from .datacache import KEEP_SECONDS, cache_folder
 
 # Code that decides the numbers.
 MAKERS = ("reference.py", "unpadded.py", "attention.py", "labelloss.py", "preference_data.py", "quantization.py")
@@ -90,7 +91,16 @@ def _compute(attempt: Attempt, trainer: Any, rows: Any, columns: int, part: Path
         os.fsync(file.fileno())
     trainer.model.train(training)
     os.replace(part, done)
+    _forget_old(done.parent)
     attempt.log(f"The reference's log-probabilities of {len(rows)} rows took {time.monotonic() - started:.1f} s; they are kept.")
+
+
+def _forget_old(folder: Path) -> None:
+    """Remove what no run has used for long, and parts that nobody finished."""
+    for path in folder.glob("*.*"):
+        with contextlib.suppress(OSError):
+            if path.suffix in (".logps", ".part") and time.time() - path.stat().st_mtime > KEEP_SECONDS:
+                path.unlink()
 
 
 def _batch(trainer: Any, rows: Any, indices: range, columns: int) -> Any:

@@ -8,8 +8,8 @@ from training.engine import fastpath
 from training.engine.attempt import Attempt
 from training.engine.checkpoints import Checkpoint
 from training.engine.evaluation import RatingMeans
-from training.engine.model import Device, find_device, load_tokenizer
-from training.engine.preference import arguments, learner, load_examples, load_policy, settle
+from training.engine.model import Device, load_tokenizer
+from training.engine.preference import arguments, find_exact_device, learner, load_examples, load_policy, settle
 from training.engine.reference import add_reference
 from training.engine.resume import find_checkpoint
 from training.engine.supervised import Examples, fit
@@ -17,7 +17,7 @@ from training.engine.supervised import Examples, fit
 
 def train(attempt: Attempt) -> dict[str, float]:
     """Train, evaluate and write output/; returns the final metrics."""
-    device = find_device()
+    device = find_exact_device(attempt)
     tokenizer = load_tokenizer(attempt)
     examples = shuffled(load_examples(attempt, tokenizer, rated=True), attempt.config.seed)
     base = load_policy(attempt, device)
