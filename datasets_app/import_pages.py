@@ -42,8 +42,10 @@ def upload(request: HttpRequest) -> HttpResponse:
             outcomes = _take(request, form)
         except DomainError as error:
             refuse(form, error)
+            if request.htmx:  # type: ignore[attr-defined]
+                outcomes = [Uploaded(str(request.FILES.getlist("file")[0].name), error=error)]
     if request.htmx:  # type: ignore[attr-defined]
-        refusal = " ".join(str(words) for errors in form.errors.values() for words in errors)
+        refusal = "" if outcomes else " ".join(str(words) for errors in form.errors.values() for words in errors)
         return render_page(request, "datasets/upload.html", {"outcomes": outcomes, "refusal": refusal}, fragment="outcomes")
     if len(outcomes) == 1 and outcomes[0].dataset:
         return redirect("dataset", outcomes[0].dataset.pk)

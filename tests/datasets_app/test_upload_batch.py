@@ -171,3 +171,4 @@ def test_with_javascript_each_outcome_is_a_row_that_asks_for_itself(page: Client
     assert "hx-get" not in told
     refused = page.post("/datasets/upload", {"file": upload_file(b"", "e.jsonl")}, headers={"HX-Request": "true"})
     assert (refused.status_code, "0 bytes" in refused.content.decode()) == (200, True)
+    assert "e.jsonl" in refused.content.decode()

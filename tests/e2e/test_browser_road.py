@@ -49,7 +49,7 @@ def upload(page: Page, stack: Stack, tmp_path: Path) -> None:
     shoot(page, "04-upload")
     page.locator("input[type=file]").set_input_files(file)
     page.locator("main form").get_by_role("button", name=re.compile("upload", re.IGNORECASE)).click()
-    expect(page.get_by_text("legs").first).to_be_visible()
+    page.wait_for_url(re.compile(r"/datasets/\d+$"))
     page.goto(f"{stack.url}/datasets/")
     shoot(page, "05-datasets")
     page.get_by_role("link", name=re.compile("legs")).first.click()
