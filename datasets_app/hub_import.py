@@ -10,12 +10,12 @@ from pathlib import Path, PurePosixPath
 
 from django.conf import settings
 
-from accounts.models import Credential, User
+from accounts.stored_token import stored_token
 from datasets_app.formats.bundle import SUFFIX, write_bundle
 from datasets_app.formats.hubfiles import NoSuchFiles, choose_files
 from datasets_app.formats.source import Unreadable, check_head, suffix_of
 from datasets_app.models import Dataset
-from finetune.core import crypto, hub_datasets, storage
+from finetune.core import hub_datasets, storage
 from finetune.core.errors import TooLarge, invalid_field
 
 REPORT_EVERY = 0.3  # seconds
@@ -28,7 +28,7 @@ def fetch_files(dataset: Dataset, on_progress: OnProgress) -> dict[str, object]:
     Several files become one uncompressed ZIP. Raises the door's refusals, Invalid for a subset or split that is not there, TooLarge.
     """
     wanted = dataset.origin_detail
-    repo_id, token = wanted["repo_id"], _token(dataset.owner)
+    repo_id, token = wanted["repo_id"], stored_token(dataset.owner)
     listing = hub_datasets.list_dataset(repo_id, wanted.get("revision", ""), token)
     try:
         chosen = choose_files(listing.files, listing.configs, wanted.get("subset", ""), wanted.get("split", ""))
@@ -93,8 +93,3 @@ def _suffix(name: str) -> str:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _token(user: User) -> str:
-    credential = user.credentials.filter(kind=Credential.Kind.HUGGING_FACE).first()
-    return crypto.decrypt(credential.ciphertext) if credential else ""

@@ -171,6 +171,8 @@ CELERY_TASK_ROUTES = {
 }
 # Which module measures and renders rows with a model's tokenizer. It lies in an app above datasets_app, which asks for it by name.
 ROW_TOKENS_MODULE = "training.engine.rowtokens"
+# Which function says whether a model fits this machine: likewise above models_app, which asks for it by name.
+MODEL_FIT = "training.fit.fit"
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {"global_keyprefix": "aift:"}
@@ -181,6 +183,7 @@ CELERY_BEAT_SCHEDULE = {
     "reconcile-jobs": {"task": "training.services.reconcile_jobs.reconcile", "schedule": 15.0},
     "reconcile-datasets": {"task": "datasets_app.services.reconcile_datasets.reconcile", "schedule": 60.0},
     "prune-files": {"task": "finetune.operations.services.prune_files.prune", "schedule": crontab(hour=4, minute=20)},
+    "reconcile-models": {"task": "models_app.services.reconcile_models.reconcile", "schedule": 60.0},
 }
 # A worker that has not renewed its hold on a job for this long has lost it.
 JOB_LEASE_SECONDS = env.env_int("JOB_LEASE_SECONDS", 45, minimum=5)
@@ -238,6 +241,8 @@ SPECTACULAR_SETTINGS = {
 
 # --- Outside systems ---------------------------------------------------------------------------------------
 HF_ENDPOINT = env.env_str("HF_ENDPOINT", "https://huggingface.co")
+# Whether repositories that only have pickled weights may be downloaded; they are turned into safetensors before anything reads them.
+ALLOW_PICKLE_MODELS = env.env_bool("ALLOW_PICKLE_MODELS", False)
 OLLAMA_HOST = env.env_str("OLLAMA_HOST", "http://127.0.0.1:11434")
 
 # --- Operation -----------------------------------------------------------------------------------------------

@@ -20,9 +20,12 @@ from finetune.core.drf import OwnedViewSetMixin
 from finetune.core.errors import DomainError
 from models_app import serializers
 from models_app.filters import filter_models
+from models_app.hub_serializers import PushSerializer
 from models_app.models import LanguageModel
 from models_app.serializers import ModelSerializer
+from models_app.services.cancel_download import cancel_download
 from models_app.services.delete_model import delete_model
+from models_app.services.push_model import push_model
 from models_app.services.register_base import register_base
 from models_app.services.try_prompt import afollow, await_start, gather
 from models_app.services.update_model import update_model
@@ -106,6 +109,17 @@ class ModelViewSet(
         model = self.get_object()
         model = update_version(model=model, **self._parsed(serializers.VersionSerializer))
         return Response(ModelSerializer(model).data)
+
+    @extend_schema(request=None, responses={202: ModelSerializer}, summary="Stop a download and remove what has come")
+    @action(detail=True, methods=["post"], url_path="cancel-download")
+    def cancel_download(self, request: Request, pk: str) -> Response:
+        return Response(ModelSerializer(cancel_download(model=self.get_object())).data, status=status.HTTP_202_ACCEPTED)
+
+    @extend_schema(request=PushSerializer, responses={202: ModelSerializer}, summary="Push a version to the Hugging Face Hub")
+    @action(detail=True, methods=["post"], url_path="push-hf")
+    def push_hf(self, request: Request, pk: str) -> Response:
+        model = push_model(model=self.get_object(), **self._parsed(PushSerializer))
+        return Response(ModelSerializer(model).data, status=status.HTTP_202_ACCEPTED)
 
     @extend_schema(
         request=serializers.TrySerializer,

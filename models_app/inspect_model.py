@@ -47,7 +47,7 @@ def inspect_model(directory: Path) -> Facts:
         dtype=DTYPES.get(counts.most_common(1)[0][0], counts.most_common(1)[0][0].lower()) if counts else "",
         bytes=storage.tree_bytes(directory),
         license=_license(directory / "README.md"),
-        context_length=_context_length(config),
+        context_length=context_length(config),
         adapter=adapter,
     )
 
@@ -88,7 +88,8 @@ def _header(path: Path) -> dict[str, Any]:
         raise Invalid(f"The model's {path.name} is missing or not a safetensors file.", code="bad_model") from None
 
 
-def _context_length(config: dict[str, Any]) -> int | None:
+def context_length(config: dict[str, Any]) -> int | None:
+    """Tokens the model reads at most, by any of the names config.json has for that."""
     for part in (config, config.get("text_config") or {}):
         for key in CONTEXT_KEYS:
             if isinstance(part.get(key), int):

@@ -31,6 +31,12 @@ class LanguageModel(Lifecycle):
         READY = "ready"
         FAILED = "failed"
 
+    class Push(models.TextChoices):
+        QUEUED = "queued"
+        RUNNING = "running"
+        DONE = "done"
+        FAILED = "failed"
+
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="language_models")
     name = models.CharField(max_length=200)
     kind = models.CharField(max_length=20, choices=Kind, db_index=True)
@@ -57,6 +63,10 @@ class LanguageModel(Lifecycle):
     context_length = models.PositiveIntegerField(null=True)
     metrics = models.JSONField(default=dict)
     progress = models.JSONField(null=True)
+    error = models.TextField(blank=True, help_text="Why it failed, in words.")
+    restarts = models.PositiveSmallIntegerField(default=0, help_text="How often its download was lost with its worker.")
+    push_status = StatusField(choices=Push, blank=True, default="")
+    push = models.JSONField(default=dict, help_text="The last push to the Hub: repo_id, private, merge, commit, error.")
     ollama_name = models.CharField(max_length=200, blank=True)
     hub_url = models.URLField(blank=True)
     created_at = models.DateTimeField(auto_now_add=True)

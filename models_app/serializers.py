@@ -18,13 +18,25 @@ class ModelSerializer(serializers.ModelSerializer):
         read_only=True, allow_null=True, help_text="{done, total, unit, rate, eta_seconds} while work goes on."
     )
     metrics = serializers.DictField(read_only=True)
+    push = serializers.DictField(read_only=True, help_text="The last push to the Hub: {repo_id, private, merge, commit, error}.")
 
     class Meta:
         model = LanguageModel
         fields = (
             *("id", "name", "kind", "source", "repo_id", "revision", "status", "version", "version_tag", "version_notes"),
             *("is_latest", "family", "base_model", "job", "method", "adapter", "parameters", "architecture", "dtype", "bytes"),
-            *("license", "context_length", "metrics", "progress", "ollama_name", "hub_url", "created_at"),
+            *(
+                "license",
+                "context_length",
+                "metrics",
+                "progress",
+                "error",
+                "ollama_name",
+                "hub_url",
+                "push_status",
+                "push",
+                "created_at",
+            ),
         )
         read_only_fields = tuple(set(fields) - {"name", "version_tag", "version_notes"})
 

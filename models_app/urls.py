@@ -3,7 +3,7 @@
 from django.urls import path
 from rest_framework.routers import SimpleRouter
 
-from models_app import consumers
+from models_app import consumers, hub_api
 from models_app import pages as views
 from models_app.api import ModelViewSet
 
@@ -19,7 +19,13 @@ pages: list = [
     path("<int:pk>/try", views.try_it, name="model-try"),
     path("<int:pk>/delete", views.delete, name="model-delete"),
 ]
-api: list = router.urls
+api: list = [
+    path("models/huggingface/search", hub_api.HubSearchView.as_view(), name="api-hub-search"),
+    path("models/huggingface/popular", hub_api.HubPopularView.as_view(), name="api-hub-popular"),
+    path("models/huggingface/info/<path:repo_id>", hub_api.HubInfoView.as_view(), name="api-hub-info"),
+    path("models/huggingface/download", hub_api.HubDownloadView.as_view(), name="api-hub-download"),
+    *router.urls,
+]
 websocket: list = [
     path("ws/models/<int:pk>", consumers.ModelSocket.as_asgi()),
     path("ws/models/<int:pk>/test", consumers.TrySocket.as_asgi()),

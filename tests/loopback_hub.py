@@ -5,8 +5,9 @@
         settings.HF_ENDPOINT = hub.url
 
 It speaks: whoami-v2; repository info and tree of models, datasets and spaces, with and without a revision; resolve with ETag, X-Repo-Commit
-and Range, files of `lfs_from` bytes or more through a redirect to a content address, as the Hub does. `hub.requests` is what was asked.
-Trouble is arranged with `hub.fail(status, …)`, `hub.cut_after` and `hub.delay`.
+and Range, files of `lfs_from` bytes or more through a redirect to a content address, as the Hub does; search of models; writing
+(loopback_writes.py). `hub.requests` is what was asked. Trouble is arranged with `hub.fail(status, …)`, `hub.cut_after`, `hub.damage`
+and `hub.delay`.
 """
 
 from __future__ import annotations
@@ -20,11 +21,14 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlencode, urlsplit
+
+from tests.loopback_writes import answer_post, answer_put
 
 KINDS = ("models", "datasets", "spaces")
 _API = re.compile(r"/api/(models|datasets|spaces)/([^/]+/[^/]+?)(?:/revision/([^/]+))?")
 _TREE = re.compile(r"/api/(models|datasets|spaces)/([^/]+/[^/]+)/tree/([^/]+)(?:/(.*))?")
+_CHECK = re.compile(r"/api/(models|datasets|spaces)/([^/]+/[^/]+)/auth-check")
 _RESOLVE = re.compile(r"/(?:(datasets|spaces)/)?([^/]+/[^/]+)/resolve/([^/]+)/(.+)")
 
 
@@ -38,6 +42,7 @@ class Repo:
     private: bool = False
     gated: bool = False
     extra: dict[str, Any] = field(default_factory=dict)  # more keys of the info object
+    history: list[str] = field(default_factory=list)  # summaries of the commits made here
 
     @property
     def commit(self) -> str:
@@ -59,7 +64,11 @@ class LoopbackHub:
         self.ranges: list[str] = []
         self.lfs_from = lfs_from
         self.cut_after: int | None = None  # close the connection after so many bytes of a file, once
+        self.damage = False  # one byte of every large file is another
         self.delay = 0.0  # seconds before every answer
+        self.pace = 0.0  # seconds after every 64 kB of a file
+        self.large: dict[str, bytes] = {}  # what came over LFS, by SHA-256
+        self.cards: list[str] = []  # cards whose YAML was to be checked
         self._failures: list[tuple[re.Pattern[str], int, dict[str, str], int]] = []
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"hub": self}))
         self._server.daemon_threads = True
@@ -85,7 +94,7 @@ class LoopbackHub:
     def add_token(self, token: str, name: str = "alice", role: str = "read", orgs: tuple[str, ...] = ()) -> None:
         access = {"displayName": "test", "role": role}
         self.tokens[token] = {
-            "type": "user", "name": name, "fullname": name, "orgs": [{"name": org} for org in orgs],
+            "type": "user", "name": name, "fullname": name, "orgs": [{"name": org, "roleInOrg": "write"} for org in orgs],
             "auth": {"type": "access_token", "accessToken": access},
         }  # fmt: skip
 
@@ -115,6 +124,33 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._answer()
 
+    def do_POST(self) -> None:
+        self._write(lambda path, body: answer_post(self.hub, path, body, self._token))
+
+    def do_PUT(self) -> None:
+        self._write(lambda path, body: answer_put(self.hub, path, body))
+
+    def _write(self, act: Any) -> None:
+        path = unquote(urlsplit(self.path).path)
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if self.headers.get("Transfer-Encoding") == "chunked":
+            body = self._chunks()
+        self.hub.requests.append((self.command, path))
+        self.hub.authorizations.append(self.headers.get("Authorization"))
+        if trouble := self.hub.take_failure(path):
+            self._send(trouble[0], b'{"error": "arranged"}', trouble[1])
+        else:
+            status, value = act(path, body)
+            self._send(status, json.dumps(value).encode(), {"Content-Type": "application/json"})
+
+    def _chunks(self) -> bytes:
+        parts = []
+        while size := int(self.rfile.readline().split(b";")[0], 16):
+            parts.append(self.rfile.read(size))
+            self.rfile.readline()
+        self.rfile.readline()
+        return b"".join(parts)
+
     def _answer(self) -> None:
         address = urlsplit(self.path)
         path = unquote(address.path)
@@ -125,6 +161,13 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(trouble[0], b'{"error": "arranged"}', trouble[1])
         elif path == "/api/whoami-v2":
             self._whoami()
+        elif path == "/api/models":
+            self._search(
+                {name: values[0] for name, values in parse_qs(address.query).items()}, parse_qs(address.query).get("filter", [])
+            )
+        elif match := _CHECK.fullmatch(path):
+            if self._found(*match.groups(), None, content=True):
+                self._json({})
         elif match := _TREE.fullmatch(path):
             self._tree(*match.groups())
         elif match := _API.fullmatch(path):
@@ -165,12 +208,34 @@ class _Handler(BaseHTTPRequestHandler):
         if repo := self._found(kind, repo_id, revision):
             sized = query.get("blobs") == ["True"] or query.get("blobs") == ["true"]
             siblings = [self._sibling(path, body, sized) for path, body in sorted(repo.files.items())]
-            gated = "auto" if repo.gated else False
-            self._json({
-                "_id": "1", "id": repo_id, "author": repo_id.split("/")[0], "sha": repo.commit, "private": repo.private, "gated": gated,
-                "disabled": False, "downloads": 1, "likes": 1, "tags": [], "cardData": repo.card, "siblings": siblings,
-                "lastModified": "2026-01-01T00:00:00.000Z", "createdAt": "2026-01-01T00:00:00.000Z", **repo.extra,
-            })  # fmt: skip
+            self._json({**self._about(repo_id, repo), "siblings": siblings})
+
+    def _about(self, repo_id: str, repo: Repo) -> dict[str, Any]:
+        return {
+            "_id": "1", "id": repo_id, "author": repo_id.split("/")[0], "sha": repo.commit, "private": repo.private,
+            "gated": "auto" if repo.gated else False, "disabled": False, "downloads": 1, "likes": 1, "tags": [], "cardData": repo.card,
+            "lastModified": "2026-01-01T00:00:00.000Z", "createdAt": "2026-01-01T00:00:00.000Z", **repo.extra,
+        }  # fmt: skip
+
+    def _search(self, query: dict[str, str], filters: list[str]) -> None:
+        """The models that fit, best first; the next page is in the Link header."""
+        models = [(name, repo) for (kind, name), repo in self.hub.repos.items() if kind == "models"]
+        models = [(name, repo) for name, repo in models if not repo.private or self._token in self.hub.tokens]
+        found = [
+            (name, repo) for name, repo in models
+            if query.get("search", "").lower() in name.lower()
+            and query.get("author", "") in ("", name.split("/")[0])
+            and query.get("pipeline_tag", "") in ("", repo.extra.get("pipeline_tag"))
+            and set(filters) <= {*repo.extra.get("tags", []), repo.extra.get("library_name")}
+            and _sized(query.get("num_parameters", ""), repo)
+        ]  # fmt: skip
+        sort = query.get("sort", "downloads")
+        found.sort(key=lambda item: item[1].extra.get(sort, 0), reverse=True)
+        start, limit = int(query.get("cursor", 0)), int(query.get("limit", 1000))
+        rows = [self._about(name, repo) for name, repo in found[start : start + limit]]
+        following = urlencode({**query, "cursor": start + limit})
+        link = {"Link": f'<{self.hub.url}/api/models?{following}>; rel="next"'} if start + limit < len(found) else {}
+        self._send(200, json.dumps(rows).encode(), {"Content-Type": "application/json", **link})
 
     def _sibling(self, path: str, body: bytes, sized: bool) -> dict[str, Any]:
         facts: dict[str, Any] = {"size": len(body), "blobId": hashlib.sha1(body).hexdigest()} if sized else {}
@@ -209,6 +274,7 @@ class _Handler(BaseHTTPRequestHandler):
         for repo in self.hub.repos.values():
             for body in repo.files.values():
                 if len(body) >= self.hub.lfs_from and hashlib.sha256(body).hexdigest() == digest:
+                    body = bytes([body[0] ^ 1]) + body[1:] if self.hub.damage else body
                     self._file(body, {"ETag": f'"{digest}"', "Accept-Ranges": "bytes"})
                     return
         self._send(404, b"")
@@ -243,5 +309,16 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.flush()
             self.close_connection = True
             self.connection.shutdown(2)
+        elif self.hub.pace:
+            for start in range(0, len(body), 65536):
+                self.wfile.write(body[start : start + 65536])
+                time.sleep(self.hub.pace)
         else:
             self.wfile.write(body)
+
+
+def _sized(wanted: str, repo: Repo) -> bool:
+    """Whether `min:500M,max:2B` fits."""
+    bounds = {part[:3]: float(part[4:-1]) * {"K": 1e3, "M": 1e6, "B": 1e9}[part[-1]] for part in wanted.split(",") if part}
+    total = (repo.extra.get("safetensors") or {}).get("total", 0)
+    return not wanted or bounds.get("min", 0) <= total <= bounds.get("max", float("inf"))

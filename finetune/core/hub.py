@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +22,12 @@ TIMEOUT_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class HubIdentity:
-    """Whose token it is, what it may do (`read`, `write`, `fineGrained`) and the organisations it reaches."""
+    """Whose token it is, what it may do (`read`, `write`, `fineGrained`), the organisations it reaches and the person's role in each."""
 
     username: str
     role: str
     orgs: list[str]
+    org_roles: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,8 @@ def whoami(token: str) -> HubIdentity:
     answer = _ask(token)
     try:
         access = answer["auth"]["accessToken"]
-        return HubIdentity(str(answer["name"]), str(access["role"]), [str(org["name"]) for org in answer.get("orgs", [])])
+        orgs = {str(org["name"]): str(org.get("roleInOrg") or "") for org in answer.get("orgs", [])}
+        return HubIdentity(str(answer["name"]), str(access["role"]), list(orgs), orgs)
     except (KeyError, TypeError):
         raise Unavailable("The Hugging Face Hub answered something unexpected. Try again later.") from None
 

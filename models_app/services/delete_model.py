@@ -8,8 +8,8 @@ from typing import Any
 from django.db import transaction
 from django.db.models import ProtectedError
 
-from finetune.core import storage
 from finetune.core.errors import Conflict
+from models_app import hub_transfer
 from models_app.models import LanguageModel
 from models_app.services.number_version import mark_latest
 
@@ -20,19 +20,24 @@ def delete_model(*, model: LanguageModel) -> None:
     Conflict while versions are built on it or jobs start from it, or while it is downloading.
     """
     _check_unused(model)
-    owner, family, directory = model.owner, model.family, storage.model_dir(model.pk)
+    owner, family, pk = model.owner, model.family, model.pk
     try:
         with transaction.atomic():
             model.delete()
             _mark_latest_left(owner, family)
-            transaction.on_commit(partial(storage.remove_tree, directory), robust=True)
+            transaction.on_commit(partial(hub_transfer.remove_model_files, pk), robust=True)
     except ProtectedError:  # somebody began to use it between the check and the deletion
         raise Conflict(f"“{model}” has just come into use. Reload and look again.", code="model_in_use") from None
 
 
 def _check_unused(model: LanguageModel) -> None:
     if model.status == LanguageModel.Status.DOWNLOADING:
-        raise Conflict(f"“{model}” is still being made. Wait until it is ready.", code="model_busy")
+        words = (
+            "being downloaded. Cancel that first."
+            if model.source == LanguageModel.Source.HUB
+            else "being made. Wait until it is ready."
+        )
+        raise Conflict(f"“{model}” is still {words}", code="model_busy")
     derived = [str(version) for version in model.derived.all()[:3]]
     if derived:
         raise Conflict(f"“{model}” is the base of {_list(derived)}. Delete those versions first.", code="model_in_use")

@@ -49,7 +49,9 @@ def filled(route: str, pk: int) -> str:
 
 
 ALL = sorted(set(routes()))
-OWNED = [route for route in ALL if "<" in route and "format" not in route]
+# What the Hub has is nobody's here; what is asked of it is asked with the asker's own token.
+OF_THE_HUB = {"api/models/huggingface/info/<path:repo_id>"}
+OWNED = [route for route in ALL if "<" in route and "format" not in route and route not in OF_THE_HUB]
 
 
 @pytest.fixture

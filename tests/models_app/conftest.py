@@ -9,9 +9,14 @@ from typing import Any
 
 import pytest
 from celery.contrib.testing.worker import start_worker
+from django.core.cache import cache
+from django.utils import timezone
 
+from accounts.models import Credential
 from celery_worker import app
+from finetune.core import crypto
 from tests.fakes import FakeHub
+from tests.loopback_hub import LoopbackHub, Repo
 
 TEMPLATE = (
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
@@ -98,3 +103,34 @@ def inference_worker(transactional_db: None) -> Iterator[None]:
     """A Celery worker that answers prompts, in a thread of this process, over the real broker."""
     with start_worker(app, pool="solo", queues=["inference"], perform_ping_check=False, shutdown_timeout=60):
         yield
+
+
+@pytest.fixture
+def hub(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackHub]:
+    """The real client against a Hub on the loopback interface, an empty Hub cache, and a DATA_DIR of the test's own."""
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+    monkeypatch.setattr("models_app.hub_transfer.TICK", 0.05)
+    settings.DATA_DIR = tmp_path
+    cache.clear()
+    with LoopbackHub() as server:
+        settings.HF_ENDPOINT = server.url
+        yield server
+
+
+def add_model(hub: LoopbackHub, repo_id: str, directory: Path, **values: Any) -> Repo:
+    """The directory's files as a repository, with what the Hub says about a language model of its size."""
+    files = {path.name: path.read_bytes() for path in directory.iterdir()}
+    extra = {
+        "pipeline_tag": "text-generation", "library_name": "transformers", "downloads": 10, "likes": 2,
+        "tags": ["transformers", "safetensors", "license:apache-2.0"], "config": {"architectures": ["LlamaForCausalLM"], "model_type": "llama"},
+        "safetensors": {"parameters": {"F32": 100_000}, "total": 100_000}, **values.pop("extra", {}),
+    }  # fmt: skip
+    return hub.add("models", repo_id, files, extra=extra, **values)
+
+
+def store_token(user: Any, token: str) -> None:
+    values = {"ciphertext": crypto.encrypt(token), "last4": token[-4:], "checked_at": timezone.now()}
+    Credential.objects.create(owner=user, kind=Credential.Kind.HUGGING_FACE, **values)

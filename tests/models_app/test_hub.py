@@ -62,7 +62,7 @@ def tell(server: Any, status: int, body: Any, *, release: threading.Event | None
 
 def test_it_says_whose_token_it_is(server: Any) -> None:
     tell(server, 200, ALICE)
-    assert hub.whoami(TOKEN) == hub.HubIdentity("alice-hf", "write", ["acme"])
+    assert hub.whoami(TOKEN) == hub.HubIdentity("alice-hf", "write", ["acme"], {"acme": "write"})
     assert server.asked == [("/api/whoami-v2", f"Bearer {TOKEN}")]
 
 

@@ -1,0 +1,53 @@
+"""Find downloads and pushes whose worker or message was lost, and go on with them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from celery import shared_task
+from django.utils import timezone
+
+from models_app import hub_transfer
+from models_app.announce import announce
+from models_app.models import LanguageModel
+from models_app.services.download_model import fetch
+from models_app.services.push_model import ACTIVE, push
+
+# A worker writes to the row twice a second; one that was silent for so long is gone.
+SILENT = timedelta(seconds=60)
+MAX_RESTARTS = 5
+KEEP_PARTIAL_SECONDS = 7 * 24 * 3600
+WORDS = "The download was cut off several times. Look at the worker's log, then download again: what has come is kept."
+S = LanguageModel.Status
+
+
+def reconcile_models() -> int:
+    """Queue the downloads again that nobody works on; after MAX_RESTARTS they fail, in words. Gives the number found.
+
+    A message too many does no harm: a model is downloaded by one worker at a time. Begun files nobody goes on with are removed.
+    """
+    silent = LanguageModel.objects.filter(source="hub", status=S.DOWNLOADING, updated_at__lt=timezone.now() - SILENT)
+    found = list(silent)
+    for model in found:
+        _go_on(model)
+    lost = LanguageModel.objects.filter(push_status__in=ACTIVE, updated_at__lt=timezone.now() - SILENT)
+    for pk in lost.values_list("pk", flat=True):
+        push.delay_on_commit(pk)  # counts its own tries
+    hub_transfer.forget_old_partials(KEEP_PARTIAL_SECONDS)
+    return len(found)
+
+
+def _go_on(model: LanguageModel) -> None:
+    """Only if the row is as it was seen: its worker may have come back meanwhile."""
+    row = LanguageModel.objects.filter(pk=model.pk, status=S.DOWNLOADING, updated_at=model.updated_at)
+    if model.restarts >= MAX_RESTARTS:
+        if row.update(status=S.FAILED, error=WORDS, progress=None, updated_at=timezone.now()):
+            announce(model)
+    elif row.update(restarts=model.restarts + 1, updated_at=timezone.now()):
+        fetch.delay_on_commit(model.pk)
+
+
+@shared_task
+def reconcile() -> None:
+    """The beat's half."""
+    reconcile_models()
