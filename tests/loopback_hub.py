@@ -70,7 +70,7 @@ class LoopbackHub:
         self.large: dict[str, bytes] = {}  # what came over LFS, by SHA-256
         self.cards: list[str] = []  # cards whose YAML was to be checked
         self._failures: list[tuple[re.Pattern[str], int, dict[str, str], int]] = []
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"hub": self}))
+        self._server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"hub": self}))
         self._server.daemon_threads = True
 
     @property
@@ -109,6 +109,11 @@ class LoopbackHub:
                 self._failures[at] = (pattern, status, headers, times - 1)
                 return status, headers
         return None
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that went away is no news."""
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 
 def merge(base: Path, adapter: Path, output: Path) -> None:
@@ -17,7 +18,8 @@ def merge(base: Path, adapter: Path, output: Path) -> None:
     model = AutoModelForCausalLM.from_pretrained(base, dtype="auto", local_files_only=True)
     tokenizer_home = adapter if (adapter / "tokenizer_config.json").exists() else base
     tokenizer = AutoTokenizer.from_pretrained(tokenizer_home, local_files_only=True)
-    if len(tokenizer) > model.get_input_embeddings().num_embeddings:
+    rows: Any = model.get_input_embeddings().weight
+    if len(tokenizer) > rows.shape[0]:
         model.resize_token_embeddings(len(tokenizer))
     merged = PeftModel.from_pretrained(model, adapter).merge_and_unload(safe_merge=True)
     merged.save_pretrained(output)

@@ -18,7 +18,7 @@ from tests.fakes import FakeHub
 FIELDS = {
     *("id", "name", "kind", "source", "repo_id", "revision", "status", "version", "version_tag", "version_notes", "is_latest"),
     *("family", "base_model", "job", "method", "adapter", "parameters", "architecture", "dtype", "bytes", "license"),
-    *("context_length", "metrics", "progress", "ollama_name", "hub_url", "created_at"),
+    *("context_length", "metrics", "progress", "error", "ollama_name", "hub_url", "push_status", "push", "created_at"),
 }
 pytestmark = pytest.mark.usefixtures("fake_hub")
 
