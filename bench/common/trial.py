@@ -30,8 +30,9 @@ BARE: dict[str, dict[str, Any]] = {
     "trl": {},  # as TRL comes: bfloat16 autocast and gradient checkpointing
     "trl-fp32": {"bf16": False, "gradient_checkpointing": False},
     "trl-bf16": {"bf16": True, "gradient_checkpointing": False},
-    # Our way of computing under the bare trainer: what is left between it and ours is the platform's own cost.
-    "trl-ourway": {"bf16": False, "gradient_checkpointing": False, "padding_free": True},
+    # Our way of computing under the bare trainer: what is left between it and ours is the platform's own cost. It takes the
+    # precision that the engine takes on this processor.
+    "trl-ourway": {"gradient_checkpointing": False, "padding_free": True},
 }
 
 
@@ -110,7 +111,10 @@ def _bare(options: dict[str, Any]) -> list[dict[str, float]]:
     from trl import SFTConfig, SFTTrainer
 
     from training.engine import attention, fastpath, labelloss
+    from training.engine.model import find_device
 
+    ourway = options["variant"] == "trl-ourway"
+    chosen = {"bf16": find_device().bf16} if ourway else {}
     rows = Dataset.from_file(options["tokens"])
     points: list[dict[str, float]] = []
 
@@ -129,11 +133,12 @@ def _bare(options: dict[str, Any]) -> list[dict[str, float]]:
                 )  # fmt: skip
 
     settings = SFTConfig(
-        output_dir=options["work"], max_steps=options["steps"], **SHARED, **BARE[options["variant"]], max_length=None,
+        output_dir=options["work"], max_steps=options["steps"], **SHARED, **BARE[options["variant"]], **chosen, max_length=None,
         save_strategy="no", report_to=[], disable_tqdm=True, use_cpu=True, dataset_kwargs={"skip_prepare_dataset": True},
     )  # fmt: skip
-    model = AutoModelForCausalLM.from_pretrained(options["model_path"], dtype="float32")
-    if settings.padding_free:
+    half = ourway and settings.bf16
+    model = AutoModelForCausalLM.from_pretrained(options["model_path"], dtype="bfloat16" if half else "float32")
+    if ourway:
         attention.register()
         model.set_attn_implementation(attention.NAME)
     trainer = SFTTrainer(
@@ -141,7 +146,7 @@ def _bare(options: dict[str, Any]) -> list[dict[str, float]]:
         processing_class=AutoTokenizer.from_pretrained(options["model_path"]), callbacks=[Watch()],
         peft_config=LoraConfig(r=8, lora_alpha=16, target_modules="all-linear", task_type="CAUSAL_LM"),
     )  # fmt: skip
-    if settings.padding_free:
+    if ourway:
         labelloss.install(fastpath.unwrapped(trainer.model))
     trainer.train()
     return points
