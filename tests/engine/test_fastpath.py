@@ -210,7 +210,7 @@ def test_a_run_has_the_losses_of_trls_padded_trainer_on_the_same_batches(make_ru
     # bf16 left open would follow the processor; two ways of computing can only be compared closely in float32.
     run_dir = make_run("sft", model=calm_model, max_steps=6, eval_fraction=0.0, warmup_ratio=0.0, bf16=False)
     assert run(run_dir.path) == 0, run_dir.events_file.read_text()
-    assert "no padding" in events(run_dir, "log")[-1]["text"]
+    assert any("no padding" in event["text"] for event in events(run_dir, "log"))
     # Six steps of Adam spread rounding a little; the bar for equal results is 0.1 %.
     assert list(losses(run_dir).values()) == pytest.approx(bare_losses(run_dir, calm_model, tokenizer), rel=1e-4)
 
