@@ -12,7 +12,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from datasets_app.models import Dataset
 from models_app.models import LanguageModel
-from training.devices import list_devices
+from training.device_reports import worker_devices
 from training.models import JobEvent, TrainingJob
 
 JOBS = TrainingJob.Status
@@ -86,12 +86,12 @@ def _prepared() -> Iterator[Metric]:
 
 
 def _devices() -> Iterator[Metric]:
-    """Of the machine that is asked: with workers on other machines, each of those has its own exporter."""
+    """Of every machine with a training worker."""
     labels = ["device", "kind", "host"]
     total = GaugeMetricFamily("aift_device_memory_bytes", "Memory of the device.", labels=labels)
     used = GaugeMetricFamily("aift_device_memory_used_bytes", "Memory in use.", labels=labels)
     busy = GaugeMetricFamily("aift_device_utilisation_ratio", "Share of the time the device was busy lately.", labels=labels)
-    for device in list_devices():
+    for device in worker_devices():
         names = [device.id, device.kind, device.host]
         for family, value in ((total, device.memory_bytes), (used, device.memory_used_bytes), (busy, device.utilisation)):
             if value is not None:

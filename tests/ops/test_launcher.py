@@ -6,11 +6,14 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 
 import psutil
 import pytest
+from django.conf import settings
 
 from tests.ops.launched import Launched, free_port, wait_until
 
@@ -52,6 +55,22 @@ def test_celery_answers_in_a_second_shell(launched):
 
     assert status.returncode == active.returncode == 0, status.stderr + active.stderr
     assert nodes(status.stdout) == nodes(active.stdout) == {"train", "general", "inference"}
+
+
+def test_the_doctor_finds_nothing_bad(launched):
+    def healthy() -> bool:
+        answer = subprocess.run(
+            [sys.executable, "manage.py", "doctor", "--json"],
+            env=launched.environment,
+            cwd=settings.BASE_DIR,
+            capture_output=True,
+            text=True,
+        )
+        found = json.loads(answer.stdout)["findings"]
+        assert {item["check"] for item in found if item["level"] == "warn"} <= {"hub", "files"}, found
+        return answer.returncode == 0 and "Beat sent something" in answer.stdout
+
+    wait_until(healthy, 60, "a healthy installation")
 
 
 def nodes(printed: str) -> set[str]:

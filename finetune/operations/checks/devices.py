@@ -1,0 +1,28 @@
+"""What jobs can train on."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+
+from django.conf import settings
+
+from finetune.core.templatetags.ui import size
+from finetune.operations.findings import OK, WARN, Finding
+from training.devices import list_devices
+
+NAME = "devices"
+
+
+def examine() -> Iterator[Finding]:
+    devices = list_devices()
+    gpus = [device for device in devices if device.kind != "cpu"]
+    for device in devices:
+        yield Finding(NAME, OK, f"{device.id}: {device.name}, {size(device.memory_bytes)} on {device.host}.")
+    if not gpus and shutil.which("nvidia-smi"):
+        yield Finding(
+            NAME, WARN, "nvidia-smi is installed and shows no GPU.", "Run nvidia-smi: it says what is wrong with the driver."
+        )
+    elif not gpus and not settings.TRAINING_GPUS:
+        text = "There is no GPU here: jobs of this machine's worker train on the processor."
+        yield Finding(NAME, OK, text)
