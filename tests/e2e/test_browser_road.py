@@ -85,7 +85,7 @@ def watch(page: Page) -> None:
 
 
 def try_it(page: Page) -> None:
-    page.get_by_role("link", name=re.compile("try", re.IGNORECASE)).first.click()
+    page.get_by_role("link", name="Try the model").first.click()
     page.wait_for_url(re.compile(r"/models/\d+"))
     page.locator("textarea[name=prompt], [name=prompt]").first.fill(ROWS[0]["prompt"])
     page.get_by_role("button", name=re.compile("^(send|try|generate|ask)", re.IGNORECASE)).first.click()
