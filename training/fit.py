@@ -12,7 +12,8 @@ from functools import lru_cache
 from typing import Any
 
 from finetune.core.templatetags.ui import size
-from training.devices import Device, list_devices
+from training.device_reports import worker_devices
+from training.devices import Device
 from training.engine import plans
 from training.engine.families import FAMILIES
 from training.engine.shapes import Shape, ShapeError, shape_from_config
@@ -61,7 +62,7 @@ def _said(verdict: str, what: str, needed: int, device: Device) -> Fit:
 @lru_cache(maxsize=1)
 def _largest(minute: int) -> Device:
     """The kind of device the engine would choose (the first), and of those the one with the most memory. Asked once a minute."""
-    devices = list_devices()
+    devices = worker_devices()
     same = [device for device in devices if device.kind == devices[0].kind]
     return max(same, key=lambda device: device.memory_bytes or 0)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from collections import Counter
 from typing import Any
 
 from django.conf import settings
@@ -12,7 +13,7 @@ from datasets_app.models import Dataset
 from finetune.core.errors import Invalid, invalid_field
 from finetune.core.templatetags.ui import method_words
 from models_app.models import LanguageModel
-from training.devices import list_devices
+from training.device_reports import worker_devices
 from training.engine import model as engine
 from training.engine.plans import device_of
 from training.engine.quantization import obstacle
@@ -51,7 +52,7 @@ def refuse_devices(*, executor: str, config: dict[str, Any]) -> None:
     wanted, way = config.get("num_gpus", 1), config.get("distributed")
     if executor != "local" or wanted <= 1:
         return
-    gpus = settings.TRAINING_GPUS or sum(device.kind == "cuda" for device in list_devices())
+    gpus = settings.TRAINING_GPUS or _most_gpus()
     if wanted > (gpus or int(os.environ.get(CPU_PROCESSES) or 1)):
         raise invalid_field("num_gpus", f"This machine has {gpus} GPU{'' if gpus == 1 else 's'}; {wanted} are asked for.")
     if way in ("fsdp", "deepspeed") and not gpus:
@@ -85,11 +86,17 @@ def refuse_config(
         raise Invalid(f"{name}: {words}", fields={field: [text[0].upper() + text[1:]] for field, text in found.items()})
 
 
+def _most_gpus() -> int:
+    """GPUs of the worker machine that has most of them: a run stays on one machine."""
+    hosts = Counter(device.host for device in worker_devices() if device.kind == "cuda")
+    return max(hosts.values(), default=0)
+
+
 def _training_device() -> engine.Device:
-    """The kind of device that a local run finds: the operator's word, else what this machine shows."""
+    """The kind of device that a local run finds: the operator's word, else what the workers report."""
     if settings.TRAINING_GPUS:
         return engine.Device("cuda", "The training machine's GPU", True)
-    device = list_devices()[0]
+    device = worker_devices()[0]
     return device_of(device.kind, device.name)
 
 

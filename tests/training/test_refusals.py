@@ -22,7 +22,7 @@ CPU = Device("cpu", "cpu", "Some processor", "here", 2**34, 2**30, 0.1)
 
 
 def test_one_device_is_never_counted(settings, monkeypatch) -> None:
-    monkeypatch.setattr("training.refusals.list_devices", lambda: pytest.fail("asked the driver"))
+    monkeypatch.setattr("training.refusals.worker_devices", lambda: pytest.fail("asked the driver"))
     refuse_devices(executor="local", config={"num_gpus": 1})
     refuse_devices(executor="local", config={})
 
@@ -44,7 +44,7 @@ def test_what_the_machine_lacks_is_named(settings, monkeypatch, gpus, config, fi
 
 
 def test_processors_stand_in_for_gpus_only_when_told_to_and_only_for_ddp(settings, monkeypatch) -> None:
-    monkeypatch.setattr("training.refusals.list_devices", list)
+    monkeypatch.setattr("training.refusals.worker_devices", list)
     monkeypatch.setenv("AIFT_CPU_PROCESSES", "2")
     refuse_devices(executor="local", config={"num_gpus": 2})
     with pytest.raises(Invalid) as refused:
@@ -91,14 +91,14 @@ def on(alice: User, *, template: str | None = "{{ messages }}", **values) -> dic
     ],
 )
 def test_what_cannot_be_followed_is_refused_by_name(alice: User, monkeypatch, config, field, words) -> None:
-    monkeypatch.setattr("training.refusals.list_devices", lambda: [CPU])
+    monkeypatch.setattr("training.refusals.worker_devices", lambda: [CPU])
     with pytest.raises(Invalid) as refused:
         refuse_config(**on(alice, config=config))
     assert list(refused.value.fields) == [field] and words in refused.value.fields[field][0]
 
 
 def test_what_can_be_followed_is_not(alice: User, monkeypatch) -> None:
-    monkeypatch.setattr("training.refusals.list_devices", lambda: [CPU])
+    monkeypatch.setattr("training.refusals.worker_devices", lambda: [CPU])
     refuse_config(**on(alice, config={"lora_target_modules": ["q_proj", "up_proj"], "optim": "adafactor", "keep_best": True}))
     refuse_config(**on(alice, executor="modal", config={"optim": "adamw_8bit", "fp16": True}))
     refuse_config(**on(alice, eval_split="test", config={"keep_best": True, "eval_fraction": 0}))
@@ -106,12 +106,12 @@ def test_what_can_be_followed_is_not(alice: User, monkeypatch) -> None:
 
 def test_the_operator_may_say_that_the_training_machine_has_gpus(alice: User, settings, monkeypatch) -> None:
     settings.TRAINING_GPUS = 2
-    monkeypatch.setattr("training.refusals.list_devices", lambda: pytest.fail("asked the driver"))
+    monkeypatch.setattr("training.refusals.worker_devices", lambda: pytest.fail("asked the driver"))
     refuse_config(**on(alice, config={"optim": "adamw_8bit", "fp16": True}))
 
 
 def test_an_old_card_has_no_bfloat16(alice: User, monkeypatch) -> None:
-    monkeypatch.setattr("training.refusals.list_devices", lambda: [dataclasses.replace(CPU, kind="cuda", name="Tesla T4")])
+    monkeypatch.setattr("training.refusals.worker_devices", lambda: [dataclasses.replace(CPU, kind="cuda", name="Tesla T4")])
     with pytest.raises(Invalid) as refused:
         refuse_config(**on(alice, config={"bf16": True}))
     assert "Tesla T4 has no bfloat16" in refused.value.fields["bf16"][0]

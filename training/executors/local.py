@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from training.devices import list_devices
+from training.device_reports import worker_devices
 from training.engine import launch, process
 from training.engine.rundir import RunDir, write_atomic
 from training.executors import Capabilities, Hardware, fork_server
@@ -22,7 +22,7 @@ class Local:
     is_here = True
 
     def capabilities(self) -> Capabilities:
-        devices = list_devices()
+        devices = worker_devices()
         hardware = [Hardware(device.id, device.name, device.kind, device.memory_bytes) for device in devices]
         return Capabilities("This machine", "Runs on the devices of the machine its training worker is on.", True, "", hardware)
 
