@@ -74,7 +74,7 @@ class JsonLines(logging.Formatter):
             "level": record.levelname,
             "logger": record.name,
             "message": record.getMessage(),
-            **context(),
+            **context(record),
         }
         if record.exc_text or record.exc_info:
             line["exception"] = record.exc_text or self.formatException(record.exc_info)  # type: ignore[arg-type]
@@ -87,14 +87,16 @@ class PlainLines(logging.Formatter):
     """Time, level, logger, what it is about, message."""
 
     def format(self, record: logging.LogRecord) -> str:
-        about = " ".join(f"{name}={value}" for name, value in context().items())
+        about = " ".join(f"{name}={value}" for name, value in context(record).items())
         record.about = f" [{about}]" if about else ""
         return super().format(record)
 
 
-def context() -> dict[str, Any]:
+def context(record: logging.LogRecord) -> dict[str, Any]:
     """{request_id, user_id, job_id} as far as they are known here; asks no database."""
-    request, job = request_being_answered.get(), job_being_followed.get()
+    given = getattr(record, "request", None)  # Django's own records name theirs, also when it is answered already
+    request = given if hasattr(given, "request_id") else request_being_answered.get()
+    job = job_being_followed.get()
     values = {"request_id": getattr(request, "request_id", None), "user_id": _user_id(request), "job_id": job}
     return {name: value for name, value in values.items() if value is not None}
 

@@ -46,7 +46,8 @@ def _worker(name: str, queues: str, pool: str, concurrency: int) -> list[str]:
 
 
 def _celery(what: str) -> list[str]:
-    return [sys.executable, "-m", "celery", "-A", "celery_worker", what]
+    # Without its banner, which is no log record and would not be JSON.
+    return [sys.executable, "-m", "celery", "--quiet", "-A", "celery_worker", what]
 
 
 def _web(facts: Facts) -> list[str]:

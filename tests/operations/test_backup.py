@@ -18,7 +18,9 @@ import pytest
 
 from finetune.core.errors import Conflict, DomainError, Invalid
 from finetune.operations import archive
+from finetune.operations.checks import workers
 from finetune.operations.services.back_up import back_up
+from finetune.operations.services.restore_backup import restore_backup
 from finetune.operations.swap import swapped
 from tests.operations.installation import FILL, Installation
 
@@ -53,9 +55,9 @@ def full(make: Make) -> Installation:
     return installation
 
 
-@pytest.fixture(scope="module", params=[".tar.zst", ".tar.gz"])
-def saved(request: pytest.FixtureRequest, full: Installation, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    target = tmp_path_factory.mktemp("backups") / f"one{request.param}"
+@pytest.fixture(scope="module")
+def saved(full: Installation, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    target = tmp_path_factory.mktemp("backups") / "one.tar.zst"
     said = full.manage("backup", str(target)).stdout
     assert "secrets.json" in said and target.stat().st_mode & 0o777 == 0o600
     assert [path.name for path in target.parent.iterdir()] == [target.name]  # nothing of the making is left
@@ -64,7 +66,7 @@ def saved(request: pytest.FixtureRequest, full: Installation, tmp_path_factory: 
 
 @pytest.fixture(scope="module")
 def restored(saved: Path, make: Make) -> Installation:
-    fresh = make(f"fresh_{saved.name[-3:].strip('.')}")
+    fresh = make("fresh")
     fresh.manage("restore", str(saved))
     return fresh
 
@@ -86,6 +88,13 @@ def test_files_are_the_same_and_those_in_the_making_stay_out(full, restored):
     rows, linked = (restored.data_dir / name for name in ("datasets/1/rows.parquet", "runs/1/1/data/train.parquet"))
     assert rows.stat().st_ino == linked.stat().st_ino  # stored once, and once again
     assert not [path for path in restored.data_dir.iterdir() if path.name.startswith((".restore", ".replaced"))]
+
+
+def test_gzip_holds_the_same(full, saved, tmp_path):
+    full.manage("backup", str(tmp_path / "one.tar.gz"))
+    zst, gz = (archive.unpack(path, tmp_path / path.name[-3:]) for path in (saved, tmp_path / "one.tar.gz"))
+    files = [{name: member for name, member in found["members"].items() if "database" not in name} for found in (zst, gz)]
+    assert files[0] == files[1] and len(files[0]) == 5
 
 
 def test_the_job_is_taken_up(restored):
@@ -179,6 +188,13 @@ def test_a_running_installation_is_refused(saved, restored):
         fcntl.flock(held, fcntl.LOCK_EX)
         refused = restored.manage("restore", str(saved), "--replace", check=False)
     assert refused.returncode and "Stop it" in refused.stderr
+
+
+def test_workers_that_answer_are_a_running_installation(monkeypatch, db, tmp_path, settings):
+    settings.DATA_DIR = tmp_path
+    monkeypatch.setattr(workers, "served", lambda: {"train": ["train@b"], "default": ["general@a"]})
+    with pytest.raises(Conflict, match="general@a, train@b"):
+        restore_backup(source=tmp_path / "x.tar.gz", replace=True)
 
 
 # --- The archive itself, in this process --------------------------------------------------------

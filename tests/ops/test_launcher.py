@@ -23,6 +23,7 @@ pytestmark = [pytest.mark.stack, pytest.mark.timeout(180)]
 @pytest.fixture(scope="module")
 def launched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launched]:
     installation = Launched(tmp_path_factory.mktemp("installation"), free_port())
+    installation.environment["LOG_FORMAT"] = "json"
     installation.start()
     try:
         wait_until(lambda: installation.get("/healthz") == 200, 60, "healthz")
@@ -47,6 +48,18 @@ def test_it_prints_one_address(launched):
 def test_the_web_process_is_small(launched):
     assert launched.get("/register") == launched.get("/api/schema") == 200
     assert launched.find("finetune.asgi").memory_info().rss < 200e6
+
+
+def test_log_lines_are_json_and_hold_no_addresses(launched):
+    launched.get("/healthz?token=planted-in-an-address")
+    launched.get("/nowhere")
+    logs = {name: (launched.data_dir / "logs" / f"{name}.log").read_text() for name in ("web", "train", "general", "beat")}
+    records = [json.loads(line) for text in logs.values() for line in text.splitlines() if line.startswith("{")]
+
+    assert {"web", "train"} <= {name for name, text in logs.items() if text.startswith("{") or '\n{"time"' in text}
+    assert all({"time", "level", "logger", "message"} <= set(record) for record in records)
+    assert [record["request_id"] for record in records if "/nowhere" in record["message"]]
+    assert not [record for record in records if "healthz" in record["message"] or "planted" in record["message"]]
 
 
 def test_celery_answers_in_a_second_shell(launched):

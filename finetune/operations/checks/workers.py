@@ -22,9 +22,9 @@ QUEUES = {
 
 
 def examine() -> Iterator[Finding]:
-    served = _served()
+    answering = served()
     for queue, (level, consequence, command) in QUEUES.items():
-        workers = served.get(queue, [])
+        workers = answering.get(queue, [])
         if workers:
             yield Finding(NAME, OK, f"Queue {queue}: {', '.join(workers)}.")
         else:
@@ -32,14 +32,14 @@ def examine() -> Iterator[Finding]:
     yield _beat()
 
 
-def _served() -> dict[str, list[str]]:
+def served() -> dict[str, list[str]]:
     """Queue → the workers that answer within 2 s and read it."""
     answers = app.control.inspect(timeout=ANSWER_SECONDS).active_queues() or {}
-    served: dict[str, list[str]] = {}
+    found: dict[str, list[str]] = {}
     for worker, queues in sorted(answers.items()):
         for queue in queues:
-            served.setdefault(queue["name"], []).append(worker)
-    return served
+            found.setdefault(queue["name"], []).append(worker)
+    return found
 
 
 def _beat() -> Finding:

@@ -17,6 +17,7 @@ from django.db.migrations.loader import MigrationLoader
 from accounts.models import User
 from finetune.core.errors import Conflict, Invalid
 from finetune.operations import archive, databases
+from finetune.operations.checks import broker, workers
 from finetune.operations.services.back_up import FOLDERS, SECRETS
 from finetune.operations.swap import swapped
 from training.engine import process
@@ -79,7 +80,7 @@ def _places(unpacked: Path, copy: Path) -> list[tuple[Path | None, Path]]:
 
 
 def _refuse_running() -> None:
-    """The launcher holds a lock; engines outlive everything and say who they are."""
+    """The launcher holds a lock, workers answer, and engines, which outlive both, say who they are."""
     lock = settings.DATA_DIR / "run" / "launcher.lock"
     if lock.exists():
         with lock.open() as file:
@@ -87,6 +88,9 @@ def _refuse_running() -> None:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise Conflict("The installation runs. Stop it (Ctrl-C, or its services), then restore.") from None
+    if not broker.unreachable() and (answering := workers.served()):
+        names = sorted({name for those in answering.values() for name in those})
+        raise Conflict(f"Workers still answer: {', '.join(names)}. Stop every process, then restore.")
     for identity in settings.DATA_DIR.glob("runs/*/*/process.json"):
         if process.is_alive(_read(identity)):
             raise Conflict(f"The training run in {identity.parent} still works. Wait for its end, or stop process and worker.")
@@ -114,7 +118,7 @@ def _people() -> int:
 
 
 def _notes(manifest: dict[str, Any]) -> list[str]:
-    notes = ["Run `manage.py migrate`, `manage.py doctor`, then start: jobs that ran go on from their checkpoints."]
+    notes = ["Run `manage.py migrate`, start the processes, run `manage.py doctor`. Jobs that ran go on from their checkpoints."]
     if manifest["keys"] == "environment":
         notes.insert(0, "SECRET_KEY and FIELD_ENCRYPTION_KEYS are not in the backup: set those that were in use when it was made.")
     elif os.environ.get("FIELD_ENCRYPTION_KEYS"):
