@@ -267,10 +267,12 @@ LOGGING = {
     },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT, "filters": ["redact"]}},
     # uvicorn brings handlers of its own, which know neither our format nor our filter. Its access log stays off.
+    # httpx2 (the Hub's client) tells of every request with its whole address, and a signed address opens a file for everybody.
     "loggers": {
         "uvicorn": {"handlers": [], "propagate": True},
         "uvicorn.error": {"handlers": [], "propagate": True},
         "uvicorn.access": {"handlers": [], "propagate": False},
+        "httpx2": {"level": "WARNING"},
     },
     "root": {"handlers": ["console"], "level": env.env_str("LOG_LEVEL", "INFO")},
 }

@@ -35,6 +35,7 @@ def render_card(text: str, address: str) -> str:
     return nh3.clean(
         html, tags=TAGS, attributes={"a": {"href"}, "td": {"align"}, "th": {"align"}}, url_schemes={"http", "https"},
         attribute_filter=absolute, link_rel="noopener noreferrer nofollow", clean_content_tags={"script", "style"},
+        set_tag_attribute_values={"pre": {"tabindex": "0"}, "table": {"tabindex": "0"}},  # they scroll, so the keyboard must reach them
     )  # fmt: skip
 
 

@@ -88,6 +88,11 @@ class LanguageModel(Lifecycle):
         return "making" if making else self.status
 
     @property
+    def busy(self) -> bool:
+        """Something is going on that moves `progress`."""
+        return self.status == self.Status.DOWNLOADING or self.push_status in (self.Push.QUEUED, self.Push.RUNNING)
+
+    @property
     def directory(self) -> Path:
         """Where the weights (or the adapter) are; absolute."""
         return settings.DATA_DIR / self.path if self.path else storage.model_dir(self.pk)

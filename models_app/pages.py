@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+from django.conf import settings
 from django.contrib import messages
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
@@ -14,11 +15,14 @@ from django.views.decorators.http import require_GET, require_POST
 from finetune.core import hub
 from finetune.core.errors import DomainError, Invalid
 from finetune.core.pages import page_of, refuse, render_page
-from finetune.core.templatetags.ui import compact, decimals, percent
+from finetune.core.templatetags.ui import compact, decimals, percent, size
 from models_app.filters import filter_models
 from models_app.forms import AddModelForm, EditModelForm, TryForm
+from models_app.hub_forms import PushForm
 from models_app.models import LanguageModel
+from models_app.progress_words import bar_of
 from models_app.services.delete_model import delete_model
+from models_app.services.push_model import merge_bytes
 from models_app.services.register_base import register_base
 from models_app.services.try_prompt import gather
 from models_app.services.update_model import update_model
@@ -45,7 +49,8 @@ SORTS = {
 SUGGESTED_REPO = "HuggingFaceTB/SmolLM2-135M-Instruct"
 
 
-def _model(request: HttpRequest, pk: int) -> LanguageModel:
+def find_model(request: HttpRequest, pk: int) -> LanguageModel:
+    """The asker's own, or 404."""
     rows = LanguageModel.objects.for_user(request.user).select_related("base_model", "produced_by")
     return get_object_or_404(rows, pk=pk)
 
@@ -118,11 +123,20 @@ def _say_added(request: HttpRequest, model: LanguageModel) -> None:
 
 @require_GET
 def detail(request: HttpRequest, pk: int) -> HttpResponse:
-    """One model; htmx asks for its head alone while it is being made."""
-    return _detail(request, _model(request, pk), fragment="facts")
+    """One model; htmx asks for its state or its facts alone while something goes on, and for all of it at the end."""
+    model = find_model(request, pk)
+    if request.htmx and request.htmx.target == "state":  # type: ignore[attr-defined]
+        response = show_model(request, model, fragment="state")
+        if not model.busy:
+            response["HX-Refresh"] = "true"
+        return response
+    return show_model(request, model, fragment="facts")
 
 
-def _detail(request: HttpRequest, model: LanguageModel, *, fragment: str = "", status: int = 200, **context: Any) -> HttpResponse:
+def show_model(
+    request: HttpRequest, model: LanguageModel, *, fragment: str = "", status: int = 200, **context: Any
+) -> HttpResponse:
+    """The model's page, with a form that was refused in place of a fresh one."""
     family = LanguageModel.objects.for_user(request.user).filter(family=model.family).order_by("-version")
     notes = {"name": model.name, "version_tag": model.version_tag, "version_notes": model.version_notes}
     defaults = {
@@ -130,6 +144,9 @@ def _detail(request: HttpRequest, model: LanguageModel, *, fragment: str = "", s
         "versions": family[:50],
         "try_form": TryForm(comparable=model.base_model_id is not None),
         "edit_form": EditModelForm(initial=notes),
+        "push_form": PushForm(model=model, memory=size(merge_bytes(model)), initial={"repo_id": model.push.get("repo_id", "")}),
+        "bar": bar_of(model),
+        "hub_page": f"{settings.HF_ENDPOINT}/{model.repo_id}",
         "numbers": [(label, words(model.metrics[key])) for key, label, words in NUMBERS if model.metrics.get(key) is not None],
     }
     return render_page(request, "models/detail.html", {**defaults, **context}, fragment=fragment, status=status)
@@ -137,7 +154,7 @@ def _detail(request: HttpRequest, model: LanguageModel, *, fragment: str = "", s
 
 @require_POST
 def edit(request: HttpRequest, pk: int) -> HttpResponse:
-    model = _model(request, pk)
+    model = find_model(request, pk)
     form = EditModelForm(request.POST)
     if form.is_valid():
         try:
@@ -147,13 +164,13 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
         else:
             messages.success(request, "Saved.")
             return redirect("model", pk)
-    return _detail(request, model, status=422, edit_form=form)
+    return show_model(request, model, status=422, edit_form=form)
 
 
 @require_POST
 def latest(request: HttpRequest, pk: int) -> HttpResponse:
     """Make this version the one its family stands for."""
-    model = update_version(model=_model(request, pk), is_latest=True)
+    model = update_version(model=find_model(request, pk), is_latest=True)
     messages.success(request, f"Version {model.version} is now the latest.")
     return redirect("model", pk)
 
@@ -161,7 +178,7 @@ def latest(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def try_it(request: HttpRequest, pk: int) -> HttpResponse:
     """The answer as a page: for browsers without JavaScript (with it, static/try.js streams over the socket)."""
-    model = _model(request, pk)
+    model = find_model(request, pk)
     form = TryForm(request.POST, comparable=model.base_model_id is not None)
     outputs: list[dict[str, Any]] = []
     if form.is_valid():
@@ -170,7 +187,7 @@ def try_it(request: HttpRequest, pk: int) -> HttpResponse:
             outputs = _named(model, gather(request_id=request_id))
         except DomainError as error:
             refuse(form, error)
-    return _detail(request, model, status=200 if outputs else 422, try_form=form, outputs=outputs)
+    return show_model(request, model, status=200 if outputs else 422, try_form=form, outputs=outputs)
 
 
 def _named(model: LanguageModel, outputs: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -181,7 +198,7 @@ def _named(model: LanguageModel, outputs: list[dict[str, Any]]) -> list[dict[str
 
 @require_POST
 def delete(request: HttpRequest, pk: int) -> HttpResponse:
-    model = _model(request, pk)
+    model = find_model(request, pk)
     name = str(model)
     delete_model(model=model)
     messages.success(request, f"“{name}” was deleted.")

@@ -3,7 +3,7 @@
 from django.urls import path
 from rest_framework.routers import SimpleRouter
 
-from models_app import consumers, hub_api
+from models_app import consumers, hub_api, hub_pages
 from models_app import pages as views
 from models_app.api import ModelViewSet
 
@@ -13,6 +13,12 @@ router.register("models", ModelViewSet, basename="api-model")
 pages: list = [
     path("", views.index, name="models"),
     path("add", views.add, name="model-add"),
+    path("hub", hub_pages.find, name="hub"),
+    path("hub/download", hub_pages.download, name="model-download"),
+    path("hub/about/<path:repo_id>", hub_pages.look, name="hub-model"),
+    path("storage", hub_pages.disk, name="model-storage"),
+    path("<int:pk>/cancel-download", hub_pages.cancel, name="model-cancel-download"),
+    path("<int:pk>/push", hub_pages.push, name="model-push"),
     path("<int:pk>", views.detail, name="model"),
     path("<int:pk>/edit", views.edit, name="model-edit"),
     path("<int:pk>/latest", views.latest, name="model-latest"),

@@ -50,7 +50,7 @@ def filled(route: str, pk: int) -> str:
 
 ALL = sorted(set(routes()))
 # What the Hub has is nobody's here; what is asked of it is asked with the asker's own token.
-OF_THE_HUB = {"api/models/huggingface/info/<path:repo_id>"}
+OF_THE_HUB = {"api/models/huggingface/info/<path:repo_id>", "models/hub/about/<path:repo_id>"}
 OWNED = [route for route in ALL if "<" in route and "format" not in route and route not in OF_THE_HUB]
 
 

@@ -23,6 +23,7 @@ PATHS = (
     "/datasets/{dataset}",
     "/models/",
     "/models/{model}",
+    "/models/storage",
     "/training/",
     "/training/new",
     "/training/{job}",

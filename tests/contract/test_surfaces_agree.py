@@ -56,6 +56,9 @@ REFUSALS = {
     "reproduce a running job": Refusal("/training/{}/reproduce", "/api/training/{}/reproduce", "post", running),
     "delete a running job": Refusal("/training/{}/delete", "/api/training/{}", "delete", running),
     "delete a dataset in use": Refusal("/datasets/{}/delete", "/api/datasets/{}", "delete", dataset_in_use),
+    "cancel a download that is none": Refusal(
+        "/models/{}/cancel-download", "/api/models/{}/cancel-download", "post", make_base_model
+    ),
     "delete a model in use": Refusal("/models/{}/delete", "/api/models/{}", "delete", model_in_use),
 }
 

@@ -112,7 +112,7 @@ def test_a_newcomer_is_offered_the_sample_and_a_good_small_model(page: Client) -
     body = page.get("/models/").content.decode()
     assert "No models yet" in body
     assert "Try it with the sample" in body
-    assert "hf download HuggingFaceTB/SmolLM2-135M-Instruct" in body
+    assert "Download HuggingFaceTB/SmolLM2-135M-Instruct" in body
 
 
 def test_models_of_the_hub_cache_are_offered_until_added(page: Client, fake_hub: FakeHub, alice: User, tmp_path: Path) -> None:
@@ -154,5 +154,5 @@ def test_the_detail_shows_what_is_known_and_what_can_be_done(page: Client, model
     assert f"/training/new?model={models[0].pk}" in base
     assert "Compare with the base model" not in base
     remote = page.get(f"/models/{models[3].pk}").content.decode()
-    assert "hf download acme/smol" in remote
+    assert "/models/hub/download" in remote
     assert "as soon as it is ready" in remote

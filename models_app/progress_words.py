@@ -1,0 +1,28 @@
+"""How far a download or a push is, for people."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from finetune.core.templatetags.ui import duration, size
+from models_app.models import LanguageModel
+
+
+@dataclass(frozen=True)
+class Bar:
+    """`fraction` is None while nobody knows."""
+
+    fraction: float | None
+    label: str
+
+
+def bar_of(model: LanguageModel) -> Bar:
+    progress = model.progress or {}
+    if progress.get("unit") == "merging":
+        return Bar(None, "Merging the adapter into its base")
+    done, total = progress.get("done"), progress.get("total")
+    if not total or progress.get("unit") != "bytes":
+        return Bar(None, "Waiting for a worker" if not progress else f"{done} of {total} {progress.get('unit', '')}")
+    rate, left = progress.get("rate"), progress.get("eta_seconds")
+    parts = [f"{size(done)} of {size(total)}", f"{size(rate)}/s" if rate else "", f"{duration(left)} left" if left else ""]
+    return Bar(done / total, " · ".join(part for part in parts if part))
