@@ -179,6 +179,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {"global_keyprefix": "aift:"}
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "run" / "beat-schedule")
+(DATA_DIR / "run").mkdir(exist_ok=True)  # beat makes no directory for it and would end at once
 CELERY_BEAT_SCHEDULE = {
     "reconcile-jobs": {"task": "training.services.reconcile_jobs.reconcile", "schedule": 15.0},
     "reconcile-datasets": {"task": "datasets_app.services.reconcile_datasets.reconcile", "schedule": 60.0},
