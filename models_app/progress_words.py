@@ -21,8 +21,10 @@ def bar_of(model: LanguageModel) -> Bar:
     if progress.get("unit") == "merging":
         return Bar(None, "Merging the adapter into its base")
     done, total = progress.get("done"), progress.get("total")
+    if not progress:
+        return Bar(None, "Waiting for a worker")
     if not total or progress.get("unit") != "bytes":
-        return Bar(None, "Waiting for a worker" if not progress else f"{done} of {total} {progress.get('unit', '')}")
+        return Bar(None, f"{done} of {total} {progress.get('unit', '')}" if total else "Asking the Hub")
     rate, left = progress.get("rate"), progress.get("eta_seconds")
     parts = [f"{size(done)} of {size(total)}", f"{size(rate)}/s" if rate else "", f"{duration(left)} left" if left else ""]
     return Bar(done / total, " · ".join(part for part in parts if part))

@@ -68,7 +68,7 @@ def _largest(minute: int) -> Device:
 
 
 def _shape(parameters: int, config: dict[str, Any] | None) -> Shape:
-    if config and config.get("model_type") in FAMILIES:
+    if config and str(config.get("model_type")) in FAMILIES:
         try:
             return shape_from_config(config, stored_bytes=2.0)
         except (ShapeError, KeyError, TypeError, ZeroDivisionError):

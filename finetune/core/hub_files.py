@@ -9,6 +9,7 @@ import hashlib
 import logging
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 
@@ -40,7 +41,7 @@ def fetch_file(repo_id: str, file: HubFile, commit: str, partial: Path, on_bytes
             there = 0
         url = hf_hub_url(repo_id, file.path, revision=commit, endpoint=settings.HF_ENDPOINT)
         found = get_hf_file_metadata(url, token=token or False, timeout=TIMEOUT_SECONDS, endpoint=settings.HF_ENDPOINT)
-        same_host = found.location.startswith(settings.HF_ENDPOINT)
+        same_host = urlsplit(found.location)[:2] == urlsplit(settings.HF_ENDPOINT)[:2]
         headers = build_hf_headers(token=(token or False) if same_host else False)  # the token is for the Hub, not for its CDN
         try:
             http_get(

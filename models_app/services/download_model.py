@@ -34,6 +34,7 @@ S = LanguageModel.Status
 SPARE_BYTES = 1000**3  # left on the disk for everything else
 TRIES = 3  # of a download whose Hub stopped answering, beside the client's own five of every file
 LONGEST_WAIT = 60  # seconds between two of them
+BEGUN = {"done": 0, "total": 0, "unit": "bytes", "rate": 0, "eta_seconds": None}
 
 
 def download_model(*, owner: Any, repo_id: str, revision: str = "", name: str = "") -> LanguageModel:
@@ -127,6 +128,7 @@ def _fail(model: LanguageModel, words: str) -> None:
 
 def _bring(model: LanguageModel, folder: Path) -> None:
     token = stored_token(model.owner)
+    _still_wanted(model, progress=model.progress or BEGUN)
     found = _patiently(model, lambda: hub_models.describe_model(model.repo_id, model.revision, token=token))
     report = _Report(model)
     _patiently(model, lambda: hub_transfer.fetch_files(found, _files(found), folder, token=token, on_progress=report))

@@ -15,6 +15,8 @@ from models_app.services.push_model import ACTIVE, push
 
 # A worker writes to the row twice a second; one that was silent for so long is gone.
 SILENT = timedelta(seconds=60)
+# One that no worker has begun may only be waiting behind others; its message is sent again now and then, in case it was lost.
+WAITING = timedelta(minutes=10)
 MAX_RESTARTS = 5
 KEEP_PARTIAL_SECONDS = 7 * 24 * 3600
 WORDS = "The download was cut off several times. Look at the worker's log, then download again: what has come is kept."
@@ -22,12 +24,13 @@ S = LanguageModel.Status
 
 
 def reconcile_models() -> int:
-    """Queue the downloads again that nobody works on; after MAX_RESTARTS they fail, in words. Gives the number found.
+    """Queue the downloads again that nobody works on; after MAX_RESTARTS lost workers they fail, in words. Gives the number found.
 
     A message too many does no harm: a model is downloaded by one worker at a time. Begun files nobody goes on with are removed.
     """
-    silent = LanguageModel.objects.filter(source="hub", status=S.DOWNLOADING, updated_at__lt=timezone.now() - SILENT)
-    found = list(silent)
+    now = timezone.now()
+    silent = LanguageModel.objects.filter(source="hub", status=S.DOWNLOADING, updated_at__lt=now - SILENT)
+    found = [model for model in silent if model.progress or model.updated_at < now - WAITING]
     for model in found:
         _go_on(model)
     lost = LanguageModel.objects.filter(push_status__in=ACTIVE, updated_at__lt=timezone.now() - SILENT)
@@ -40,10 +43,11 @@ def reconcile_models() -> int:
 def _go_on(model: LanguageModel) -> None:
     """Only if the row is as it was seen: its worker may have come back meanwhile."""
     row = LanguageModel.objects.filter(pk=model.pk, status=S.DOWNLOADING, updated_at=model.updated_at)
-    if model.restarts >= MAX_RESTARTS:
+    lost = model.progress is not None
+    if lost and model.restarts >= MAX_RESTARTS:
         if row.update(status=S.FAILED, error=WORDS, progress=None, updated_at=timezone.now()):
             announce(model)
-    elif row.update(restarts=model.restarts + 1, updated_at=timezone.now()):
+    elif row.update(restarts=model.restarts + lost, updated_at=timezone.now()):
         fetch.delay_on_commit(model.pk)
 
 

@@ -21,7 +21,7 @@ from models_app.models import LanguageModel
 from models_app.services import reconcile_models
 from models_app.services.cancel_download import cancel_download
 from models_app.services.delete_model import delete_model
-from models_app.services.download_model import download_model, fetch
+from models_app.services.download_model import BEGUN, download_model, fetch
 from tests.factories import make_base_model
 from tests.loopback_hub import LoopbackHub, Repo
 from tests.models_app.conftest import add_model, store_token
@@ -131,7 +131,8 @@ def test_a_killed_worker_is_followed_by_one_that_goes_on(large: Repo, hub: Loopb
     partial = hub_transfer._partial(blob_of(large))
     partial.parent.mkdir(parents=True)
     partial.write_bytes(large.files["model.safetensors"][: 3 * 1024**2])
-    LanguageModel.objects.filter(pk=model.pk).update(updated_at=timezone.now() - reconcile_models.SILENT * 2)
+    silent = {"updated_at": timezone.now() - reconcile_models.SILENT * 2, "progress": BEGUN}
+    LanguageModel.objects.filter(pk=model.pk).update(**silent)
     assert reconcile_models.reconcile_models() == 1
     fetch(model.pk)
     model.refresh_from_db()
@@ -142,12 +143,22 @@ def test_a_killed_worker_is_followed_by_one_that_goes_on(large: Repo, hub: Loopb
 
 def test_one_lost_too_often_fails_in_words(repo: Repo, alice: User) -> None:
     model = download_model(owner=alice, repo_id="org/tiny")
-    old = {"updated_at": timezone.now() - reconcile_models.SILENT * 2, "restarts": reconcile_models.MAX_RESTARTS}
+    old = {"updated_at": timezone.now() - reconcile_models.SILENT * 2, "restarts": reconcile_models.MAX_RESTARTS, "progress": BEGUN}
     LanguageModel.objects.filter(pk=model.pk).update(**old)
     reconcile_models.reconcile_models()
     model.refresh_from_db()
     assert model.status == "failed"
     assert "cut off" in model.error
+
+
+def test_one_that_only_waits_for_its_turn_is_never_given_up(repo: Repo, alice: User) -> None:
+    model = download_model(owner=alice, repo_id="org/tiny")
+    rows = LanguageModel.objects.filter(pk=model.pk)
+    rows.update(updated_at=timezone.now() - reconcile_models.SILENT * 2, restarts=reconcile_models.MAX_RESTARTS)
+    assert reconcile_models.reconcile_models() == 0
+    rows.update(updated_at=timezone.now() - reconcile_models.WAITING * 2)
+    assert reconcile_models.reconcile_models() == 1
+    assert rows.get().status == "downloading"
 
 
 def test_progress_is_told_in_bytes(large: Repo, hub: LoopbackHub, alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
