@@ -6,10 +6,19 @@ from collections.abc import Callable
 from uuid import uuid4
 
 import pytest
+from django.conf import settings
 
 from accounts.models import User
+from finetune.core import storage
 from tests.factories import make_base_model, make_job
 from training.models import TrainingJob
+
+
+@pytest.fixture(autouse=True)
+def no_leftovers() -> None:
+    """Ids begin again with every test's rollback; files of an earlier row of the same number must not be counted."""
+    for name in ("datasets", "models", "runs", "blobs"):
+        storage.remove_tree(settings.DATA_DIR / name)
 
 
 @pytest.fixture
