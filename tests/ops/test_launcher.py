@@ -151,7 +151,21 @@ def wait_for_pool(parent: psutil.Process) -> list[psutil.Process]:
     return parent.children()
 
 
+def wait_until_noted(launched: Launched, part: str) -> psutil.Process:
+    """The process, once the launcher has written down whom it would have to stop."""
+
+    def noted() -> bool:
+        process, notes = launched.find(part), launched.data_dir / "run" / "processes.json"
+        return process is not None and f'"pid": {process.pid},' in notes.read_text()
+
+    wait_until(noted, 30, f"{part} is noted")
+    return launched.find(part)
+
+
 def test_killed_launcher_and_supervisord_are_cleaned_up_by_the_next_start(launched):
+    # The launcher notes who runs every few seconds, and the test before had a worker started again.
+    general = wait_until_noted(launched, "-n general@")
+    wait_for_pool(general)
     programs = launched.everything()
     supervisor = next(process for process in programs if "supervisor.supervisord" in process.cmdline())
     os.kill(launched.process.pid, signal.SIGKILL)
