@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 from django.db import models
@@ -144,6 +145,11 @@ class TrainingJob(Lifecycle):
         if original is None or not (self.weights_sha256 and original.weights_sha256):
             return None
         return self.weights_sha256 == original.weights_sha256
+
+    def alike(self, **values: Any) -> TrainingJob:
+        """An unsaved job of the same owner with the same model, data, method and options; `values` say what differs."""
+        same = ("owner", "model", "dataset", "method", "executor", "train_split", "eval_split", "config")
+        return TrainingJob(**{name: getattr(self, name) for name in same}, **values)
 
     @property
     def is_active(self) -> bool:

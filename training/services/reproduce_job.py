@@ -31,19 +31,9 @@ def reproduce_job(*, job: TrainingJob) -> TrainingJob:
 
 
 def _copy(job: TrainingJob) -> TrainingJob:
-    return TrainingJob.objects.create(
-        owner=job.owner,
-        name=f"{job.name[:186]} (reproduced)",
-        model=job.model,
-        dataset=job.dataset,
-        method=job.method,
-        executor=job.executor,
-        train_split=job.train_split,
-        eval_split=job.eval_split,
-        config=job.config,
-        memory_retries=job.memory_retries,
-        reproduces=job,
-    )
+    copy = job.alike(name=f"{job.name[:186]} (reproduced)", memory_retries=job.memory_retries, reproduces=job)
+    copy.save()
+    return copy
 
 
 def _refuse_changed(job: TrainingJob) -> None:
