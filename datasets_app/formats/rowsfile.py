@@ -102,11 +102,6 @@ class RowsWriter:
             self._pool.shutdown()
             self._writer.close()
 
-    def abandon(self) -> None:
-        """Let go of the file after an error; the caller deletes it."""
-        self._pool.shutdown()
-        self._writer.close()
-
 
 def count_rows(path: Path) -> int:
     import pyarrow.parquet as pq
