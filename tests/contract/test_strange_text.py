@@ -7,7 +7,7 @@ from django.test import Client
 from rest_framework.test import APIClient
 
 from accounts.models import User
-from tests.factories import make_job
+from tests.factories import make_base_model, make_dataset, make_job
 from training.event_log import Entry, append
 from training.failures import describe
 from training.models import JobEvent, TrainingJob
@@ -41,6 +41,13 @@ def test_whatever_a_run_says_can_be_kept(alice: User) -> None:
     assert event.payload == {"text": "nul \ufffd and half \ufffd", "values": {"loss": 1.5}, "list": ["ü", "\ufffd"]}
     job.refresh_from_db()
     assert job.error["message"] == "\ufffd"
+
+
+def test_a_nul_in_an_option_is_refused_by_name(alice: User, api: APIClient) -> None:
+    body = {"name": "run", "model_id": make_base_model(alice).pk, "dataset_id": make_dataset(alice).pk, "method": "lora"}
+    told = api.post("/api/training", {**body, "config": {"sample_prompts": ["a\x00b"]}})
+    assert (told.status_code, list(told.data["fields"])) == (400, ["sample_prompts"])
+    assert TrainingJob.objects.count() == 0
 
 
 def run_of(job: TrainingJob):

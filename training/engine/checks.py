@@ -186,6 +186,9 @@ def _check_items(rules: typing.Mapping[str, Any], items: list[str]) -> None:
 
 
 def _coerce(kind: type, value: Any) -> Any:
+    texts = [value] if isinstance(value, str) else value if isinstance(value, list) else []
+    if any(isinstance(text, str) and "\x00" in text for text in texts):
+        raise ValueError("Holds a NUL character: remove it.")  # PostgreSQL keeps none
     if kind is bool:
         if isinstance(value, bool):
             return value
