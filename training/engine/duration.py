@@ -46,10 +46,6 @@ class Workload:
     checkpoints: int
     cut: float  # share of the sampled rows that are longer than they may be
 
-    @property
-    def tokens_per_step(self) -> float:
-        return self.tokens / self.steps
-
 
 def workload(
     config: Config, lengths: Sequence[int], *, rows: int, eval_rows: int, padded: bool, context: int | None = None
