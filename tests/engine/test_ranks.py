@@ -13,8 +13,10 @@ import pytest
 
 from tests.engine.conftest import ended, events, losses, metrics, newest_step, wait_for
 from training.engine import checkpoints
+from training.engine.evaluating import dealt
 from training.engine.launch import PACKAGE_ROOT, start
 from training.engine.process import is_alive, terminate
+from training.engine.world import World
 
 pytestmark = [pytest.mark.engine, pytest.mark.filterwarnings("default")]
 
@@ -39,6 +41,49 @@ def test_two_processes_learn_what_one_learns_with_accumulation(make_run, server,
     evaluated = [[event["values"]["eval_loss"] for event in metrics(run, "eval")] for run in (one, two)]
     assert evaluated[0] == pytest.approx(evaluated[1], rel=1e-4)
     assert [event["total_steps"] for event in events(two, "started")] == [10]
+
+
+@pytest.mark.parametrize("method", ["dpo", "orpo"])
+def test_two_processes_prefer_what_one_prefers_with_accumulation(make_run, server, plain_model, pairs_file, method) -> None:
+    options = OPTIONS | {
+        "rows": pairs_file,
+        "kind": "preference",
+        "model": plain_model,
+        "adapter": "none",
+        "lr_scheduler_type": "constant",
+    }
+    one = finished(make_run(method, gradient_accumulation_steps=2, **options), server)
+    two = finished(make_run(method, num_gpus=2, **options), server)
+    assert losses(two) == pytest.approx(losses(one), rel=1e-3)
+    for key in ("num_tokens", "rewards/margins", "logps/chosen"):
+        pairs = zip(metrics(one), metrics(two), strict=True)
+        assert all(a["values"][key] == pytest.approx(b["values"][key], rel=2e-3, abs=1e-4) for a, b in pairs), key
+    for first, second in zip(metrics(one, "eval"), metrics(two, "eval"), strict=True):
+        for key in ("eval_loss", "eval_rewards/chosen", "eval_mean_token_accuracy"):
+            if key in first["values"]:
+                assert first["values"][key] == pytest.approx(second["values"][key], rel=1e-3, abs=1e-4), key
+
+
+def test_ratings_are_learned_by_two_processes_and_resume_exactly(make_run, server, rated_file) -> None:
+    options = OPTIONS | {"rows": rated_file, "kind": "unpaired", "num_gpus": 2, "lora_dropout": 0.1}
+    reference = finished(make_run("kto", **options), server)
+    killed = make_run("kto", **options)
+    who = start(killed.path, server, TWO)
+    wait_for(lambda: newest_step(killed) >= 6)
+    assert terminate(who, force=True)
+    assert ended(killed) == {"signal": 9}
+    killed.exit_file.unlink()
+    finished(killed, server)
+    assert losses(killed) == losses(reference)
+    assert events(killed, "finished")[-1]["sha256"] == events(reference, "finished")[-1]["sha256"]
+
+
+def test_evaluation_rows_are_dealt_out_once() -> None:
+    shares = [dealt(11, 2, World(rank, 4)) for rank in range(4)]
+    assert shares[0] == ([[0, 1], [8, 9]], 2)
+    assert shares[3] == ([[6, 7], [0]], 1)
+    counted = [row for batches, real in shares for batch in batches[:real] for row in batch]
+    assert sorted(counted) == list(range(11))
 
 
 def rank_pids(who) -> list[int]:

@@ -85,7 +85,7 @@ def check_config(method: str, values: dict[str, Any]) -> dict[str, Any]:
             errors[name] = [str(error)]
     for name, text in _contradictions(method, Config(**checked)):
         errors.setdefault(name, [text])
-    errors |= _check_devices(checked, adapter_of(method, checked)) | _check_preferences(method, checked)
+    errors |= _check_devices(method, checked) | _check_preferences(method, checked)
     if errors:
         raise SpecError(errors)
     return checked
@@ -136,10 +136,12 @@ def _take(checked: dict[str, Any], item: dataclasses.Field, value: Any, method: 
         raise ValueError(f"Means nothing to the method {method}: leave it out.")
 
 
-def _check_devices(values: dict[str, Any], adapter: str) -> dict[str, list[str]]:
-    """What is wrong between num_gpus, distributed and the adapter."""
+def _check_devices(method: str, values: dict[str, Any]) -> dict[str, list[str]]:
+    """What is wrong between num_gpus, distributed, the method and the adapter."""
     several, way = values.get("num_gpus", 1) > 1, values.get("distributed")
-    if adapter == "qlora" and way in ("fsdp", "deepspeed"):
+    if method not in SUPERVISED and way in ("fsdp", "deepspeed"):
+        return {"distributed": [f"{method} can't split a model over GPUs here. Choose ddp: each GPU then holds it whole."]}
+    if adapter_of(method, values) == "qlora" and way in ("fsdp", "deepspeed"):
         return {"distributed": [f"{way} can't split four-bit weights here. Choose ddp: each GPU then holds them all."]}
     if several and way == "none":
         return {"distributed": ["Choose ddp, fsdp or deepspeed for several GPUs, or leave it open."]}

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .attempt import Attempt
 from .options import Config
 from .ranks import PATIENCE
-
-IGNORED = -100
 
 
 def strategy(config: Config) -> str:
@@ -65,17 +62,3 @@ def deepspeed_config(config: Config) -> dict[str, Any]:
         "train_batch_size": "auto",
         "train_micro_batch_size_per_gpu": "auto",
     }  # fmt: skip
-
-
-def evened(attempt: Attempt, rows: Any, batch: int) -> Any:
-    """Evaluation rows filled up with some that have no label, so that every rank gets as many batches of its own rows.
-
-    Left alone, accelerate repeats rows from the beginning, and the evaluation would count them twice.
-    """
-    from datasets import Dataset, concatenate_datasets
-
-    missing = -len(rows) % (batch * attempt.world.size)
-    if attempt.world.size == 1 or not missing:
-        return rows
-    filler = {"input_ids": rows[0]["input_ids"][:2], "labels": [IGNORED, IGNORED]}
-    return concatenate_datasets([rows, Dataset.from_list([filler] * missing, features=rows.features)])

@@ -23,21 +23,20 @@ class Means:
         """Forget the last evaluation."""
         self.sums = {}
 
-    def add(self, inputs: dict[str, Any], loss: float, latest: dict[str, float]) -> None:
+    def add(self, inputs: dict[str, Any], loss: float, latest: dict[str, float], *, counts: bool = True) -> None:
         """Count one batch, its loss and the trainer's other values for it."""
-        for name, value, weight in self.parts(inputs, loss, latest):
+        for name, value, weight in self.parts(inputs, loss, latest) if counts else ():
             known = self.sums.setdefault(name, [0.0, 0.0])
             if weight:  # a mean of nothing may be 0 / 0
                 known[0] += value * weight
                 known[1] += weight
 
     def values(self, world: Any) -> dict[str, float]:
-        """The means over all processes of `world`, which must all have seen the same names."""
-        totals = world.total([number for name in sorted(self.sums) for number in self.sums[name]])
+        """The means over all processes of `world`; not each may have seen every value."""
+        names = world.union(self.sums)
+        totals = world.total([number for name in names for number in self.sums.get(name, (0.0, 0.0))])
         pairs = zip(totals[::2], totals[1::2], strict=True)
-        return self.derived(
-            {name: total / max(weight, 1.0) for name, (total, weight) in zip(sorted(self.sums), pairs, strict=True)}
-        )
+        return self.derived({name: total / max(weight, 1.0) for name, (total, weight) in zip(names, pairs, strict=True)})
 
     def parts(self, inputs: dict[str, Any], loss: float, latest: dict[str, float]) -> Iterator[Part]:
         """What one batch gives."""

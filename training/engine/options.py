@@ -234,9 +234,9 @@ class Config:
 
     # --- Several devices -------------------------------------------------------------------------
     num_gpus: int = option(1, "GPUs that train together. A step then learns from batch size × accumulation × GPUs rows.",
-        group="devices", min=1, max=64, methods=SUPERVISED)  # fmt: skip
+        group="devices", min=1, max=64)  # fmt: skip
     distributed: str | None = option(None, "How they share the work: ddp keeps the whole model on each, fsdp and deepspeed split it. "
-        "Left open, ddp with several GPUs.", group="devices", choices=DISTRIBUTIONS, methods=SUPERVISED)  # fmt: skip
+        "Left open, ddp with several GPUs.", group="devices", choices=DISTRIBUTIONS)  # fmt: skip
 
     # --- Watching --------------------------------------------------------------------------------
     logging_steps: int = option(1, "Steps between two points of the loss curve.", group="watching", min=1, max=100_000)

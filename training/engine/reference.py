@@ -5,7 +5,9 @@ computed before the first step, in batches of fixed order (so that they come out
 run is killed), and each batch is appended to a file at once: a run that is started again goes on where it stopped.
 
     $AIFT_CACHE_DIR/reference/<key>.logps            complete; without a cache in the run's data/
-    …/<key>.<job>.part                               being written: for each batch float32 values [columns, rows] and their CRC
+    …/<key>.<job>.<rank>-<ranks>.part                being written: for each batch float32 values [columns, rows] and their CRC
+
+Several ranks share the batches out, and rank 0 puts them together.
 """
 
 from __future__ import annotations
@@ -52,7 +54,7 @@ def add_reference(attempt: Attempt, trainer: Any, *, flat: bool) -> None:
     the base itself learns and will soon no longer be the reference; else it is quicker to compute it in the step."""
     config, rows = attempt.config, trainer.train_dataset
     seen = config.max_steps and config.max_steps * config.per_device_train_batch_size * config.gradient_accumulation_steps
-    if config.adapter == "none" or not seen or seen >= len(rows):
+    if config.adapter == "none" or not seen or seen * attempt.world.size >= len(rows):
         trainer.train_dataset = _with_columns(attempt, trainer, rows, "train", flat)
     if trainer.eval_dataset is not None:
         trainer.eval_dataset = _with_columns(attempt, trainer, trainer.eval_dataset, "eval", flat)
@@ -68,31 +70,57 @@ def _with_columns(attempt: Attempt, trainer: Any, rows: Any, name: str, flat: bo
     folder.mkdir(parents=True, exist_ok=True)
     key = _key(attempt, trainer, name, flat)
     done = folder / f"{key}.logps"
-    if not done.is_file():
-        _compute(attempt, trainer, rows, len(columns), folder / f"{key}.{attempt.spec.job or 'run'}.part", done)
+    if not attempt.world.share(done.is_file()):
+        _compute(attempt, trainer, rows, len(columns), done)
     os.utime(done)
-    batches, _ = _read(done, len(rows), size, len(columns))
+    batches, _ = _read(done, _batches(len(rows), size), len(columns))
     values = np.concatenate(batches, axis=1)
     added = Dataset.from_dict(dict(zip(columns, values, strict=True)))
     return concatenate_datasets([rows, added], axis=1)
 
 
-def _compute(attempt: Attempt, trainer: Any, rows: Any, columns: int, part: Path, done: Path) -> None:
-    """Write the reference of all rows; what `part` holds already is kept."""
-    size, started, training = attempt.config.per_device_train_batch_size, time.monotonic(), trainer.model.training
-    known, length = _read(part, len(rows), size, columns) if part.is_file() else ([], 0)
+def _compute(attempt: Attempt, trainer: Any, rows: Any, columns: int, done: Path) -> None:
+    """Write the reference of all rows to `done`; what an earlier attempt has written is kept."""
+    world, started, training = attempt.world, time.monotonic(), trainer.model.training
+    batches = _batches(len(rows), attempt.config.per_device_train_batch_size)
+    parts = [done.with_name(f"{done.stem}.{attempt.spec.job or 'run'}.{rank}-{world.size}.part") for rank in range(world.size)]
     trainer.model.eval()
+    _write_part(attempt, trainer, rows, columns, batches[world.rank :: world.size], parts[world.rank])
+    trainer.model.train(training)
+    world.wait()
+    if world.is_main:
+        _join(parts, batches, columns, done)
+        _forget_old(done.parent)
+    world.wait()
+    attempt.log(f"The reference's log-probabilities of {len(rows)} rows took {time.monotonic() - started:.1f} s; they are kept.")
+
+
+def _batches(rows: int, size: int) -> list[range]:
+    return [range(first, min(first + size, rows)) for first in range(0, rows, size)]
+
+
+def _write_part(attempt: Attempt, trainer: Any, rows: Any, columns: int, batches: list[range], part: Path) -> None:
+    """Go on with this rank's batches where its part ends."""
+    known, length = _read(part, batches, columns) if part.is_file() else ([], 0)
     with open(part, "ab") as file:
         file.truncate(length)
-        for first in range(len(known) * size, len(rows), size):
+        for batch in batches[len(known) :]:
             attempt.stop.check()
-            file.write(_sealed(_batch(trainer, rows, range(first, min(first + size, len(rows))), columns)))
+            file.write(_sealed(_batch(trainer, rows, batch, columns)))
             file.flush()
         os.fsync(file.fileno())
-    trainer.model.train(training)
-    os.replace(part, done)
-    _forget_old(done.parent)
-    attempt.log(f"The reference's log-probabilities of {len(rows)} rows took {time.monotonic() - started:.1f} s; they are kept.")
+
+
+def _join(parts: list[Path], batches: list[range], columns: int, done: Path) -> None:
+    """Put the ranks' parts together in the order of the batches."""
+    if len(parts) > 1:
+        shares = [iter(_read(part, batches[rank :: len(parts)], columns)[0]) for rank, part in enumerate(parts)]
+        whole = done.with_name(f"{parts[0].name}.whole.part")
+        whole.write_bytes(b"".join(_sealed(next(shares[index % len(parts)])) for index in range(len(batches))))
+        for part in parts:
+            part.unlink()
+        parts = [whole]
+    os.replace(parts[0], done)
 
 
 def _forget_old(folder: Path) -> None:
@@ -117,18 +145,17 @@ def _sealed(values: Any) -> bytes:
     return content + zlib.crc32(content).to_bytes(4, "little")
 
 
-def _read(path: Path, rows: int, size: int, columns: int) -> tuple[list[Any], int]:
+def _read(path: Path, batches: list[range], columns: int) -> tuple[list[Any], int]:
     """The whole batches at the beginning of the file, and where they end."""
     import numpy as np
 
     content, found, at = path.read_bytes(), [], 0
-    for first in range(0, rows, size):
-        count = min(size, rows - first)
-        end = at + 4 * columns * count
+    for batch in batches:
+        end = at + 4 * columns * len(batch)
         values, seal = content[at:end], content[end : end + 4]
         if len(seal) < 4 or zlib.crc32(values) != int.from_bytes(seal, "little"):
             break
-        found.append(np.frombuffer(values, "<f4").reshape(columns, count))
+        found.append(np.frombuffer(values, "<f4").reshape(columns, len(batch)))
         at = end + 4
     return found, at
 
@@ -143,6 +170,7 @@ def _key(attempt: Attempt, trainer: Any, name: str, flat: bool) -> str:
         "weights": [sha256(path) for path in sorted(attempt.model_path.glob("*.safetensors"))],
         "model": (attempt.model_path / "config.json").read_text(),
         "method": [attempt.spec.method, config.adapter, config.loss_type, config.per_device_train_batch_size],
+        "ranks": attempt.world.size,
         "order": config.seed if attempt.spec.method == "kto" else None,
         "precision": [str(base.dtype), trainer.args.bf16, trainer.args.fp16, flat],
         "machine": [str(base.device), torch.get_num_threads(), torch.backends.cpu.get_cpu_capability(), _gpu()],

@@ -112,8 +112,7 @@ def sft_trainer(
             )
         ),
         train_dataset=examples.train,
-        eval_dataset=examples.evaluation
-        and distributed.evened(attempt, examples.evaluation, arguments["per_device_eval_batch_size"]),
+        eval_dataset=examples.evaluation,
         processing_class=tokenizer,
     )
     fastpath.finish(device, model)

@@ -6,12 +6,9 @@ It imports torch inside its methods, so that naming it costs nothing.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
-import random
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,42 +16,28 @@ from . import checkpoints
 from .attempt import Attempt
 from .best import Best, StoppedEarly
 from .checkpoints import Checkpoint
+from .evaluating import Evaluating
 from .evaluation import Means
 from .failures import bad_spec, nan_loss
 from .fastpath import unwrapped
 from .measure import peak_memory
-from .options import MEASURING_SCHEDULERS
 from .order import LengthOrder, row_lengths
 from .refusals import evaluation_refusals
 from .rundir import write_atomic
 from .samples import Samples
-from .stopping import Cancelled
 
 MEMORY_EVERY = 5.0  # seconds between two memory events: a chart needs no more
 
 
-class EvaluationStopped(Exception):
-    """A stop was asked for in the middle of an evaluation."""
-
-
-class Durable:
+class Durable(Evaluating):
     """Mixin for a transformers trainer. Call `attach` before `train`."""
 
-    # The trainer's own, which the mixin reads and restores.
-    args: Any
-    control: Any
-    state: Any
-    model: Any
-    accelerator: Any
-    eval_dataset: Any
+    # The trainer's own, which the mixin reads and restores, beside those of its evaluating half.
     add_callback: Any
-    _metrics: Any
     _tr_loss: Any
     model_wrapped: Any
     is_fsdp_enabled: bool
     is_deepspeed_enabled: bool
-    lr_scheduler: Any
-    label_smoother: Any
     train_dataset: Any
     processing_class: Any
     _staging: Path | None = None
@@ -171,65 +154,6 @@ class Durable:
         if self.attempt.world.any(not all(bool(torch.isfinite(parameter).all()) for parameter in trained)):
             raise nan_loss(self.state.global_step, "weights", self.last_checkpoint)
 
-    # --- Evaluating -----------------------------------------------------------------------------
-
-    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
-        """Evaluate without touching the training: neither its random numbers nor its clock."""
-        self.means.start()
-        started = time.monotonic()
-        with self.attempt.during("evaluating"), frozen_random(), self._without_smoothing():
-            try:
-                metrics = super().evaluate(*args, **kwargs)  # type: ignore[misc]
-            except EvaluationStopped:
-                return self._abandon_evaluation()
-        values = {f"eval_{name}": value for name, value in self.means.values(self.attempt.world).items()}
-        if not math.isfinite(values.get("eval_loss", 0.0)):
-            raise nan_loss(self.state.global_step, "evaluation's loss", self.last_checkpoint)
-        values["eval_seconds"] = time.monotonic() - started
-        self.last_evaluation, self.last_evaluated_step = values, self.state.global_step
-        self._metric("eval", values, self.attempt.clock.seconds)
-        self.say_samples()
-        return {**metrics, **values}
-
-    def say_samples(self) -> None:
-        """The answers to sample_prompts as the model stands, once a step."""
-        with self.attempt.during("evaluating"), frozen_random():
-            self.samples.say(self.model, self.accelerator, self.state.global_step)
-
-    @contextlib.contextmanager
-    def _without_smoothing(self) -> Iterator[None]:
-        """eval_loss and perplexity are those of the true targets, whatever the training's are."""
-        smoother, self.label_smoother = self.label_smoother, None
-        try:
-            yield
-        finally:
-            self.label_smoother = smoother
-
-    def _evaluate(self, trial: Any, ignore_keys_for_eval: Any, skip_scheduler: bool = False) -> dict[str, float]:
-        """transformers' call during training; what follows from the result is done here, since an evaluation may have been left."""
-        metrics = super()._evaluate(trial, ignore_keys_for_eval, skip_scheduler=True)  # type: ignore[misc]
-        if metrics and not skip_scheduler:
-            self._follow_evaluation(self.last_evaluation)
-        return metrics
-
-    def _follow_evaluation(self, values: dict[str, float]) -> None:
-        """What goes by eval_loss: the schedule, the best checkpoint, an early end."""
-        config, step = self.attempt.config, self.state.global_step
-        if config.lr_scheduler_type in MEASURING_SCHEDULERS:
-            self.lr_scheduler.step(values["eval_loss"])
-        if self.best.see(step, values, config.early_stopping_threshold) and config.keep_best:
-            self.control.should_save = self.last_checkpoint != step
-        if config.early_stopping_patience and self.best.waited >= config.early_stopping_patience and step < self.state.max_steps:
-            self.best.stopped = self.control.should_training_stop = self.control.should_save = True
-            self.attempt.log(
-                f"Stopped early after step {step}: {self.best.waited} evaluations without a better eval_loss than "
-                f"{self.best.values.get('eval_loss', math.nan):.4f} at step {self.best.step}."
-            )
-
-    def _determine_best_metric(self, metrics: Any, trial: Any) -> bool:
-        """transformers' own bookkeeping of the best, which ours replaces."""
-        return False
-
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         config = self.attempt.config
         if not config.group_by_length:
@@ -237,24 +161,6 @@ class Durable:
         # Grouped by step and sorted inside, so that smaller micro-batches (after memory ran out) leave each step its rows.
         rows = config.per_device_train_batch_size * config.gradient_accumulation_steps * self.attempt.world.size
         return LengthOrder(row_lengths(self.train_dataset), rows, config.seed)
-
-    def _abandon_evaluation(self) -> dict[str, float]:
-        self._metrics["eval"].clear()
-        fresh = self.state.global_step == (self.resumed.step if self.resumed else 0)
-        if fresh:  # nothing was trained in this attempt, so there is nothing new to keep
-            raise Cancelled(self.state.global_step)
-        self.owes_evaluation = True
-        self.stop_here()
-        return {}
-
-    def prediction_step(self, model: Any, inputs: dict[str, Any], prediction_loss_only: bool, ignore_keys: Any = None) -> Any:
-        """Add the batch's own means up: the mean over batches would depend on which rows share one."""
-        if self._stop_requested():
-            raise EvaluationStopped
-        result = super().prediction_step(model, inputs, prediction_loss_only, ignore_keys)  # type: ignore[misc]
-        latest = {key.removeprefix("eval_"): values[-1] for key, values in self._metrics["eval"].items() if values}
-        self.means.add(inputs, float(result[0]), latest)
-        return result
 
     # --- Keeping --------------------------------------------------------------------------------
 
@@ -335,21 +241,3 @@ def _rows(inputs: dict[str, Any]) -> int:
         return int(inputs["cu_seq_lens_q"].numel()) - 1
     pairs = "completion_mask" in inputs and "label" not in inputs  # one row's two answers
     return int(inputs["input_ids"].shape[0]) // (2 if pairs else 1)
-
-
-@contextlib.contextmanager
-def frozen_random() -> Iterator[None]:
-    """Put every random generator back afterwards: whether a run evaluates must not change what it learns."""
-    import numpy as np
-    import torch
-
-    python, numpy, cpu = random.getstate(), np.random.get_state(), torch.random.get_rng_state()
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else None
-    try:
-        yield
-    finally:
-        random.setstate(python)
-        np.random.set_state(numpy)
-        torch.random.set_rng_state(cpu)
-        if cuda is not None:
-            torch.cuda.set_rng_state_all(cuda)

@@ -5,7 +5,7 @@ Values are exchanged on the CPU (gloo), beside the gradients, so that asking nev
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +36,16 @@ class World:
         tensor = torch.tensor(values, dtype=torch.float64)
         dist.all_reduce(tensor)
         return tensor.tolist()
+
+    def union(self, names: Iterable[str]) -> list[str]:
+        """The names of all ranks, sorted."""
+        if self.size == 1:
+            return sorted(names)
+        import torch.distributed as dist
+
+        of_all: list[Any] = [None] * self.size
+        dist.all_gather_object(of_all, list(names))
+        return sorted({name for some in of_all for name in some})
 
     def share(self, value: Any) -> Any:
         """Rank 0's value; what the others pass is ignored."""

@@ -48,7 +48,7 @@ def orpo_trainer(
         def concatenated_forward(self, model: Any, batch: dict[str, Any]) -> tuple[Any, ...]:
             """As TRL's, without the logits: chosen and rejected log-probabilities and mean logits, the loss of the chosen rows."""
             if self.model.training:
-                self._total_train_tokens += int(batch["attention_mask"].sum())
+                self._total_train_tokens += int(self.accelerator.gather(batch["attention_mask"].sum()).sum())
             return _forward(model, batch)
 
     trainer = Trainer(
@@ -61,7 +61,7 @@ def orpo_trainer(
     )
     trainer.use_dpo_data_collator = True  # ours gives the same batches; without it every evaluation step warns
     # With accumulation accelerate takes the last batches of a pass for padded ones and drops rows from their averages, but not
-    # in a run that was resumed. On one device nothing is padded.
+    # in a run that was resumed.
     trainer.accelerator.gather_for_metrics = trainer.accelerator.gather
     add_fused_lm_head(fastpath.unwrapped(trainer.model), outputs=("log_probs", "entropy", "mean_logits", "is_top1"))
     return trainer
