@@ -20,16 +20,19 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from bench.common.fixtures import ROOT, make_model, write_rows
+from bench.common.fixtures import ROOT, make_model, write_pairs, write_rows
 from bench.common.report import RESULTS, workspace, write
+from training.devices import list_devices
 from training.engine.plans import device_of, forecast
 from training.engine.rundir import RunDir, read_events
 from training.engine.shapes import read_shape
 from training.engine.spec import Config, DataRef, ModelRef, TrainingSpec, check_config
-from training.row_lengths import sample_rows
+from training.row_lengths import labelled_share, sample_rows
 
 MODELS, METHODS, LENGTHS, BATCHES = ("tiny", "m20"), ("lora", "sft"), (128, 512), (1, 4)
-EXTRA = ({"gradient_checkpointing": True}, {"bf16": True}, {"gradient_accumulation_steps": 2})
+EXTRA = ({"gradient_checkpointing": True}, {"bf16": False}, {"gradient_accumulation_steps": 2}, {"label_smoothing_factor": 0.1})
+# Preference methods, and what learns beside the base or instead of it.
+PAIRED = (("dpo", "lora"), ("dpo", "none"), ("dpo", "qlora"), ("orpo", "lora"), ("kto", "lora"))
 ROWS = 400
 STORED = RESULTS / "estimates.json"
 MEASURED = ("peak_bytes", "tokens", "seconds")
@@ -64,17 +67,26 @@ def cases() -> list[dict[str, Any]]:
     large = [
         case for case in plain if case["model"] == "m20" and case["max_length"] == 512 and case["per_device_train_batch_size"] == 4
     ]
-    return plain + [case | extra for case in large for extra in EXTRA]
+    shape = {"model": "m20", "max_length": 512, "per_device_train_batch_size": 4}
+    quantised = [shape | {"method": "qlora"}]
+    paired = [shape | {"method": method, "adapter": adapter} for method, adapter in PAIRED]
+    return plain + [case | extra for case in large for extra in EXTRA] + quantised + paired
 
 
 def name_of(case: dict[str, Any]) -> str:
     extra = [key for key in case if key in {name for option in EXTRA for name in option}]
+    extra += [case["adapter"]] if "adapter" in case else []
     return "/".join([str(case[key]) for key in ("model", "method", "max_length", "per_device_train_batch_size")] + extra)
+
+
+def kind_of(case: dict[str, Any]) -> str:
+    return "preference" if "adapter" in case else "sft"
 
 
 def measure(folder: Path, case: dict[str, Any], steps: int, known: dict[str, Any] | None) -> dict[str, Any]:
     """One run, or what is `known` of it, and what was foreseen."""
-    rows = write_rows(folder / "rows.parquet", ROWS)
+    paired = "adapter" in case
+    rows = (write_pairs if paired else write_rows)(folder / f"{'pairs' if paired else 'rows'}.parquet", ROWS)
     model = make_model(case["model"], folder / case["model"])
     values = {key: value for key, value in case.items() if key not in {"model", "method"}}
     config = Config(**check_config(case["method"], values | {"max_steps": steps, "eval_fraction": 0, "save_steps": 10_000}))
@@ -92,7 +104,9 @@ def run_engine(folder: Path, case: dict[str, Any], config: Config, model: Path, 
     """The engine itself, in a fresh process."""
     run = RunDir(folder / name_of(case).replace("/", "-"))
     run.write_spec(
-        TrainingSpec(method=case["method"], model=ModelRef(path=str(model)), data=DataRef(train=str(rows)), config=config)
+        TrainingSpec(
+            method=case["method"], model=ModelRef(path=str(model)), data=DataRef(train=str(rows), kind=kind_of(case)), config=config
+        )
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "training.engine", "run", str(run.path)]
@@ -116,10 +130,12 @@ def actual(run: RunDir) -> dict[str, Any]:
 
 def foreseen(case: dict[str, Any], config: Config, model: Path, rows: Path) -> dict[str, Any]:
     """What the platform would have said before."""
-    shape, sample = read_shape(model), sample_rows(rows, "sft")
+    shape, sample = read_shape(model), sample_rows(rows, kind_of(case))
+    processor = list_devices()[-1]
     found = forecast(
-        shape, case["method"], config, device_of("cpu", "CPU"), lengths=sample.lengths(shape.vocab), rows=ROWS, eval_rows=0,
-        labelled=sample.labelled, cores=os.cpu_count() or 1,
+        shape, case["method"], config, device_of(processor.kind, processor.name, processor.bf16),
+        lengths=sample.lengths(shape.vocab), rows=ROWS * (2 if case["method"] == "kto" else 1), eval_rows=0,
+        labelled=labelled_share(case["method"], sample, config), shared=sample.shared, cores=os.cpu_count() or 1,
     )  # fmt: skip
     return {
         "expected_bytes": found.memory.expected,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import platform
 import shutil
 import socket
@@ -10,13 +11,17 @@ from dataclasses import dataclass
 
 import psutil
 
-NVIDIA_FIELDS = ("index", "name", "memory.total", "memory.used", "utilization.gpu", "temperature.gpu")
+NVIDIA_FIELDS = ("index", "name", "memory.total", "memory.used", "utilization.gpu", "temperature.gpu", "compute_cap")
+# Compute capability from which NVIDIA's cards have bfloat16 (Ampere), and what a processor's flags call it.
+CUDA_BF16 = 8.0
+CPU_BF16 = {"avx512_bf16", "amx_bf16"}
 MIB = 1024**2
 
 
 @dataclass(frozen=True)
 class Device:
-    """A device a run can use. Memory in bytes, utilisation as a fraction of 1; None where the system does not tell."""
+    """A device a run can use. Memory in bytes, utilisation as a fraction of 1, `bf16`: whether it has instructions for bfloat16;
+    None where the system does not tell."""
 
     id: str
     kind: str
@@ -26,6 +31,7 @@ class Device:
     memory_used_bytes: int | None
     utilisation: float | None
     temperature_celsius: float | None = None
+    bf16: bool | None = None
 
 
 def list_devices() -> list[Device]:
@@ -39,16 +45,29 @@ def _cpu() -> Device:
     # Against the moment of the last call in this process; the very first call has nothing to compare with.
     busy = psutil.cpu_percent(interval=None) / 100
     used = memory.total - memory.available
-    return Device("cpu", "cpu", f"{_processor_name()} · {cores} cores", socket.gethostname(), memory.total, used, busy)
+    return Device(
+        "cpu", "cpu", f"{_processor_name()} · {cores} cores", socket.gethostname(), memory.total, used, busy, bf16=_cpu_bf16()
+    )
 
 
 def _processor_name() -> str:
+    return _processor("model name") or platform.processor() or platform.machine()
+
+
+def _cpu_bf16() -> bool | None:
+    """As engine/model.py asks torch."""
+    flags = _processor("flags")
+    return None if flags is None else bool(CPU_BF16 & set(flags.split()))
+
+
+@functools.cache
+def _processor(fact: str) -> str | None:
+    """What Linux says about the first core."""
     try:
         with open("/proc/cpuinfo") as file:
-            names = [line.partition(":")[2].strip() for line in file if line.startswith("model name")]
-        return names[0] if names else platform.machine()
+            return next((line.partition(":")[2].strip() for line in file if line.startswith(fact)), None)
     except OSError:
-        return platform.processor() or platform.machine()
+        return None
 
 
 def _cuda() -> list[Device]:
@@ -63,14 +82,15 @@ def _cuda() -> list[Device]:
 
 
 def parse_nvidia_line(line: str) -> Device | None:
-    """One line of nvidia-smi's CSV (MiB, percent, °C); values the driver does not know come as [N/A]."""
+    """One line of nvidia-smi's CSV (MiB, percent, °C, compute capability); values the driver does not know come as [N/A]."""
     parts = [part.strip() for part in line.split(",")]
     if len(parts) != len(NVIDIA_FIELDS):
         return None
     index, name, *numbers = parts
-    total, used, busy, heat = (_number(text) for text in numbers)
+    total, used, busy, heat, capability = (_number(text) for text in numbers)
     load = None if busy is None else busy / 100
-    return Device(f"cuda:{index}", "cuda", name, socket.gethostname(), _bytes(total), _bytes(used), load, heat)
+    able = None if capability is None else capability >= CUDA_BF16
+    return Device(f"cuda:{index}", "cuda", name, socket.gethostname(), _bytes(total), _bytes(used), load, heat, able)
 
 
 def _bytes(mib: float | None) -> int | None:

@@ -19,11 +19,12 @@ from datasets_app.models import Dataset
 from models_app.models import LanguageModel
 from training.engine import data, plans
 from training.engine.memory import Memory
+from training.engine.model import Device
 from training.engine.plans import Forecast
 from training.engine.shapes import Shape, ShapeError, read_shape
 from training.engine.spec import Config, SpecError, check_config
 from training.models import TrainingJob
-from training.row_lengths import sample_rows
+from training.row_lengths import labelled_share, sample_rows
 
 logger = logging.getLogger(__name__)
 LOOKED_AT = 12  # newest finished runs that are compared
@@ -65,17 +66,16 @@ class Outcome:
     similar: bool
 
 
-def foresee(wanted: Wanted, kind: str, name: str, *, token_ratio: float = 1.0) -> Forecast:
+def foresee(wanted: Wanted, device: Device, *, token_ratio: float = 1.0) -> Forecast:
     """The uncorrected forecast of a run on a device. ShapeError and OSError when the model's or the dataset's files don't tell."""
     shape, sample = shape_of(wanted.model), sample_rows(learned_rows(wanted), wanted.dataset.kind)
     rows, eval_rows = split_rows(wanted)
     if wanted.method == "kto" and wanted.dataset.kind == "preference":  # each pair is two rated answers
         rows, eval_rows = 2 * rows, 2 * eval_rows
     lengths = [max(2, round(length * token_ratio)) for length in sample.lengths(shape.vocab)]
-    learns_answers = wanted.config.assistant_only_loss and wanted.dataset.kind != "text"
     return plans.forecast(
-        shape, wanted.method, wanted.config, plans.device_of(kind, name), lengths=lengths, rows=rows, eval_rows=eval_rows,
-        labelled=sample.labelled if learns_answers else 1.0, cores=os.cpu_count() or 1,
+        shape, wanted.method, wanted.config, device, lengths=lengths, rows=rows, eval_rows=eval_rows,
+        labelled=labelled_share(wanted.method, sample, wanted.config), shared=sample.shared, cores=os.cpu_count() or 1,
     )  # fmt: skip
 
 
@@ -108,9 +108,9 @@ def split_rows(wanted: Wanted) -> tuple[int, int]:
     return rows - held, held
 
 
-def calibrate(wanted: Wanted, kind: str, name: str) -> Calibration:
+def calibrate(wanted: Wanted, device: Device) -> Calibration:
     """What the newest finished runs on this kind of device say. Everybody's count, since only ratios leave this module."""
-    outcomes = [outcome for job in _finished(kind) if (outcome := compare(job, wanted, kind, name))]
+    outcomes = [outcome for job in _finished(device.kind) if (outcome := compare(job, wanted, device))]
     similar = [outcome for outcome in outcomes if outcome.similar]
     used = similar or outcomes
     if not used:
@@ -126,17 +126,17 @@ def calibrate(wanted: Wanted, kind: str, name: str) -> Calibration:
     )
 
 
-def compare(job: TrainingJob, wanted: Wanted, kind: str, name: str) -> Outcome | None:
+def compare(job: TrainingJob, wanted: Wanted, device: Device) -> Outcome | None:
     """What a finished run measured against what would have been foreseen for it; None when its files are gone or its numbers can't be."""
     ran = wanted_by(job)
     numbers = measured(job)
     if ran is None or numbers is None:
         return None
     try:
-        blind = foresee(ran, kind, name)
+        blind = foresee(ran, device)
         tokens = numbers["tokens"] / blind.work.tokens
         # Seconds are compared for the tokens there really were, so that the two corrections don't mix.
-        found = foresee(ran, kind, name, token_ratio=tokens)
+        found = foresee(ran, device, token_ratio=tokens)
     except (ShapeError, OSError, KeyError, ArithmeticError):
         logger.info("Job %s can't be compared with its forecast.", job.pk, exc_info=True)
         return None

@@ -85,7 +85,7 @@ def _shape(parameters: int, config: dict[str, Any] | None) -> Shape:
 def _peak(shape: Shape, parameters: int, method: str, device: Device) -> int:
     """Expected peak bytes with the defaults and one row at a time; what the shape has too few or too many of is added as weights."""
     config = Config(**{**defaults_for(method), "per_device_train_batch_size": 1, "gradient_checkpointing": True})
-    kind = plans.device_of(device.kind, device.name)
+    kind = plans.device_of(device.kind, device.name, device.bf16)
     found = plans.forecast(
         shape, method, config, kind, lengths=[LENGTH], rows=64, eval_rows=0, labelled=1.0, cores=os.cpu_count() or 1
     )

@@ -97,7 +97,7 @@ def _training_device() -> engine.Device:
     if settings.TRAINING_GPUS:
         return engine.Device("cuda", "The training machine's GPU", True)
     device = worker_devices()[0]
-    return device_of(device.kind, device.name)
+    return device_of(device.kind, device.name, device.bf16)
 
 
 def _model(model: LanguageModel) -> str:

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from training.engine.spec import Config
+
 SAMPLE = 200  # rows looked at
 GROUPS = 8  # from so many places of the file
 # Bytes of English text in one token, by the vocabulary's size (byte-level BPE; measured on alpaca_en_demo, docs/estimates.md).
@@ -53,10 +55,27 @@ class RowSample:
         total = sum(plain + foreign for plain, foreign, _, _ in self.rows)
         return sum(row[2] for row in self.rows) / total if total else 1.0
 
+    @property
+    def shared(self) -> float:
+        """Share of the text that a pair's second sequence has in common with its first: the prompt."""
+        if self.kind != "preference":
+            return 0.0
+        total = sum(plain + foreign for plain, foreign, _, _ in self.rows)
+        return sum(plain + foreign - answer for plain, foreign, answer, _ in self.rows[1::2]) / total if total else 0.0
+
 
 def sample_rows(path: Path, kind: str) -> RowSample:
     """A sample of the normalised rows, taken evenly over the file; the same file gives the same one. FileNotFoundError without it."""
     return _sample(path, path.stat().st_mtime_ns, kind)
+
+
+def labelled_share(method: str, sample: RowSample, config: Config) -> float:
+    """The share of the tokens whose logits are computed: the answers; for ORPO the preferred answer's prompt too."""
+    if method == "orpo":
+        return min(1.0, sample.labelled + sample.shared)
+    if sample.kind == "text" or (sample.kind == "sft" and not config.assistant_only_loss):
+        return 1.0
+    return sample.labelled
 
 
 def bytes_per_token(vocabulary: int) -> float:

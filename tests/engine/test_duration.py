@@ -37,7 +37,13 @@ def foresee(method: str = "lora", device: Device = CPU, **values: Any) -> Foreca
 @pytest.mark.parametrize("rows", [2, 90, 91, 1000])
 @pytest.mark.parametrize(
     "values",
-    [{}, {"num_train_epochs": 0.3}, {"per_device_train_batch_size": 7, "gradient_accumulation_steps": 3}, {"max_steps": 11}],
+    [
+        {},
+        {"num_train_epochs": 0.3},
+        {"num_gpus": 3},
+        {"per_device_train_batch_size": 7, "gradient_accumulation_steps": 3},
+        {"max_steps": 11},
+    ],
 )
 def test_steps_are_those_of_the_engine(rows: int, values: dict[str, Any]) -> None:
     wanted = config(**values)
@@ -128,3 +134,27 @@ def test_it_pads_where_the_engine_pads(family: str, options: dict[str, Any], val
     obstacle = fastpath._obstacle(SimpleNamespace(config=wanted), device, model)  # type: ignore[arg-type]
     padded = obstacle is not None and wanted.per_device_train_batch_size > 1
     assert pads(shape_from_config(model.config.to_dict()), wanted, device) == padded
+
+
+def test_pairs_compute_the_prompt_they_share_once() -> None:
+    def pairs(shared: float, device: Device = CPU) -> Forecast:
+        return forecast(LLAMA, "dpo", config("dpo"), device, lengths=[80], rows=40, eval_rows=0, labelled=0.5, shared=shared)
+
+    apart, together = pairs(0.0), pairs(0.25)
+    assert together.work.tokens == apart.work.tokens == 40 * 2 * 80
+    assert together.work.computed == 0.75 * apart.work.computed and together.plan.tokens == 0.75 * apart.plan.tokens
+    assert together.plan.scored == pytest.approx(apart.plan.scored, abs=1)
+    assert together.memory.expected < apart.memory.expected and together.training_seconds < apart.training_seconds
+    assert pairs(0.25, Device("mps", "Apple GPU", False)).plan.tokens == apart.plan.tokens  # its batches are padded
+
+
+def test_several_devices_share_the_rows() -> None:
+    one, two = foresee(), foresee(num_gpus=2)
+    assert two.work.tokens == pytest.approx(one.work.tokens, rel=0.05)
+    assert two.work.computed == pytest.approx(one.work.computed / 2, rel=0.05)
+
+
+def test_preferences_are_computed_in_full_precision_on_a_processor_that_could_do_less() -> None:
+    able = device_of("cpu", "CPU", bf16=True)
+    assert foresee("lora", able).plan.autocast and not foresee("dpo", able).plan.autocast
+    assert foresee("dpo", able, bf16=True).plan.autocast

@@ -83,7 +83,8 @@ def test_a_process_without_a_fork_server_starts_cold() -> None:
 
 
 def test_nvidias_words_are_understood() -> None:
-    device = parse_nvidia_line("0, NVIDIA H200, 143771, 512, 37, 41")
+    device = parse_nvidia_line("0, NVIDIA H200, 143771, 512, 37, 41, 9.0")
     assert (device.id, device.name, device.memory_bytes, device.utilisation) == ("cuda:0", "NVIDIA H200", 143771 * 1024**2, 0.37)
-    assert parse_nvidia_line("1, GPU, [N/A], [N/A], [N/A], [N/A]").memory_bytes is None
+    assert parse_nvidia_line("1, GPU, [N/A], [N/A], [N/A], [N/A], 7.5").memory_bytes is None
+    assert device.bf16 and parse_nvidia_line("0, Tesla T4, 15360, 1, 0, 40, 7.5").bf16 is False
     assert parse_nvidia_line("No devices were found") is None

@@ -249,6 +249,7 @@ class DeviceSerializer(serializers.Serializer):
     memory_used_bytes = serializers.IntegerField(allow_null=True)
     utilisation = serializers.FloatField(allow_null=True, help_text="0 to 1.")
     temperature_celsius = serializers.FloatField(allow_null=True)
+    bf16 = serializers.BooleanField(allow_null=True, help_text="Whether it has instructions for bfloat16; null where nobody says.")
 
 
 class SampleSerializer(serializers.Serializer):

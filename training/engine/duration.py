@@ -30,7 +30,8 @@ LAYER_SECONDS = {"cuda": 1.5e-3, "mps": 3e-3, "cpu": 1.2e-3}
 
 @dataclass(frozen=True)
 class Workload:
-    """What a run computes. `tokens` are the rows' own over all epochs, `computed` includes the padding."""
+    """What a run computes. `tokens` are the rows' own over all epochs; `computed` are one device's positions, padding included and
+    what answers share counted once."""
 
     rows: int
     eval_rows: int
@@ -48,14 +49,18 @@ class Workload:
 
 
 def workload(
-    config: Config, lengths: Sequence[int], *, rows: int, eval_rows: int, padded: bool, context: int | None = None
-) -> Workload:
-    """The run's batches, from the token lengths of a sample of its rows. Steps are counted as arguments.total_steps counts them."""
+    config: Config, lengths: Sequence[int], *, rows: int, eval_rows: int, padded: bool, context: int | None = None,
+    computed: float = 1.0,
+) -> Workload:  # fmt: skip
+    """The run's batches, from the token lengths of a sample of its rows. Steps are counted as arguments.total_steps counts them.
+
+    `computed` is the share of the tokens that is left to compute when answers share their prompts.
+    """
     most = min(config.max_length, context or config.max_length)
     long = sum(length > most for length in lengths) / len(lengths)
     lengths = [min(length, most) for length in lengths]
     sequences = packed_sequences(lengths, rows, most) if config.packing else rows
-    batches = math.ceil(sequences / config.per_device_train_batch_size)
+    batches = math.ceil(math.ceil(sequences / config.per_device_train_batch_size) / config.num_gpus)
     per_epoch = max(1, math.ceil(batches / config.gradient_accumulation_steps))
     steps = config.max_steps or math.ceil(config.num_train_epochs * per_epoch)
     mean, width = sum(lengths) / len(lengths), max(lengths)
@@ -67,13 +72,14 @@ def workload(
     else:
         typical, largest = batch_positions(lengths, min(config.per_device_train_batch_size, rows), micro, padded=padded)
     tokens = int(share * rows * mean)
+    typical, largest = math.ceil(typical * computed), math.ceil(largest * computed)
     return Workload(
         rows=rows,
         eval_rows=eval_rows,
         micro_batches=micro,
         steps=steps,
         tokens=tokens,
-        computed=max(tokens, micro * typical),
+        computed=max(int(tokens * computed / config.num_gpus), micro * typical),
         mean_length=mean,
         largest=largest,
         typical=typical,

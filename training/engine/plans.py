@@ -11,7 +11,7 @@ from .activations import Plan
 from .duration import Workload, workload
 from .memory import Memory, estimate_memory
 from .model import Device, uses_bf16, uses_checkpointing
-from .options import MUTATING_INITS
+from .options import MUTATING_INITS, PREFERENCE
 from .shapes import Shape
 from .spec import Config, adapter_of
 
@@ -42,27 +42,34 @@ class Forecast:
     beside_seconds: float
 
 
-def device_of(kind: str, name: str) -> Device:
-    """The engine's idea of a device, from its kind and name alone. CPUs are taken to be without bfloat16 instructions."""
-    return Device(kind, name, kind == "cuda" and not any(word in name for word in WITHOUT_BF16))
+def device_of(kind: str, name: str, bf16: bool | None = None) -> Device:
+    """The engine's idea of a device. Where nobody says whether it has bfloat16, a GPU's name does, and a CPU is taken to have none."""
+    if bf16 is None:
+        bf16 = kind == "cuda" and not any(word in name for word in WITHOUT_BF16)
+    return Device(kind, name, bf16 and kind != "mps")
 
 
 def forecast(
     shape: Shape, method: str, config: Config, device: Device, *, lengths: Sequence[int], rows: int, eval_rows: int,
-    labelled: float = 1.0, cores: int = 1, warm: bool = True,
+    labelled: float = 1.0, shared: float = 0.0, cores: int = 1, warm: bool = True,
 ) -> Forecast:  # fmt: skip
     """What a run with these rows needs. `lengths` are token counts of a sample of them, `labelled` the share that is learned.
 
-    A row of dpo and orpo is two sequences, and `lengths` counts each. The reference needs no memory of its own: it is the base
-    without its adapter, or was asked before the first step.
+    A row of dpo and orpo is two sequences, and `lengths` counts each; `shared` is the share of tokens that a second answer has in
+    common with the first, which are computed once where batches have no padding. The reference needs no memory of its own: it
+    is the base without its adapter, or was asked before the first step.
     """
+    if method in PREFERENCE and device.kind == "cpu":  # preference.find_exact_device
+        device = dataclasses.replace(device, bf16=False)
     if method == "pretrain":
         lengths, rows, eval_rows = _divided(lengths, config, rows, eval_rows)
     padded = pads(shape, config, device)
     answers = 2 if method in ("dpo", "orpo") else 1
     config = dataclasses.replace(config, per_device_train_batch_size=answers * config.per_device_train_batch_size)
     rows, eval_rows = answers * rows, answers * eval_rows
-    work = workload(config, lengths, rows=rows, eval_rows=eval_rows, padded=padded, context=shape.context)
+    once = 1.0 - shared if answers == 2 and not padded else 1.0
+    work = workload(config, lengths, rows=rows, eval_rows=eval_rows, padded=padded, context=shape.context, computed=once)
+    labelled = min(1.0, labelled / once)
     plan = plan_for(shape, method, config, device, work, padded=padded, labelled=labelled)
     speed = flops_per_second(device, half=plan.autocast, cores=cores)
     forward = (

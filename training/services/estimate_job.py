@@ -17,7 +17,7 @@ from training.device_reports import worker_devices
 from training.devices import Device
 from training.engine.memory import Memory
 from training.engine.options import PREFERENCE
-from training.engine.plans import Forecast
+from training.engine.plans import Forecast, device_of
 from training.engine.quantization import obstacle
 from training.engine.shapes import ShapeError
 from training.engine.spec import Config, adapter_of, defaults_for
@@ -96,8 +96,9 @@ class _Estimator:
 
     def __init__(self, wanted: Wanted, device: Device):
         self.wanted, self.device = wanted, device
+        self.kind = device_of(device.kind, device.name, device.bf16)
         try:
-            self.calibration = calibrate(wanted, device.kind, device.name)
+            self.calibration = calibrate(wanted, self.kind)
             self.found = self._foresee(wanted)
         except ShapeError as error:
             raise invalid_field("model_id", f"This model can't be estimated: {error}") from error
@@ -125,7 +126,7 @@ class _Estimator:
         )
 
     def _foresee(self, wanted: Wanted) -> Forecast:
-        return foresee(wanted, self.device.kind, self.device.name, token_ratio=self.calibration.tokens)
+        return foresee(wanted, self.kind, token_ratio=self.calibration.tokens)
 
     def _advice(self, memory: Memory) -> list[Advice]:
         """Changes that make the whole range fit. First those that leave the result as it is, alone or as many together as it
