@@ -10,7 +10,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
-from accounts.models import Credential, User
+from accounts.models import Credential, User, UserLimits
 
 
 @admin.register(User)
@@ -18,6 +18,15 @@ class UserAdmin(DjangoUserAdmin):
     list_display = ["username", "email", "is_owner", "is_staff", "is_active", "date_joined", "last_login"]
     readonly_fields = ["is_owner", "date_joined", "last_login"]
     add_fieldsets = [(None, {"classes": ["wide"], "fields": ["username", "email", "usable_password", "password1", "password2"]})]
+
+
+@admin.register(UserLimits)
+class UserLimitsAdmin(admin.ModelAdmin):
+    """Numbers of their own for people who need others than everybody's (settings)."""
+
+    list_display = ["user", "running_jobs", "queued_jobs", "storage_bytes"]
+    search_fields = ["user__username", "user__email"]
+    autocomplete_fields = ["user"]
 
 
 @admin.register(Credential)

@@ -55,3 +55,18 @@ class Credential(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} …{self.last4}"
+
+
+class UserLimits(models.Model):
+    """What this person may use, where it differs from everybody's (settings MAX_…_PER_USER). Read through accounts.limits."""
+
+    user = models.OneToOneField(User, on_delete=models.CASCADE, related_name="limits")
+    running_jobs = models.PositiveIntegerField(null=True, blank=True, help_text="Empty: as everybody. 0: no limit.")
+    queued_jobs = models.PositiveIntegerField(null=True, blank=True, help_text="Empty: as everybody. 0: no limit.")
+    storage_bytes = models.PositiveBigIntegerField(null=True, blank=True, help_text="Empty: as everybody. 0: no limit.")
+
+    class Meta:
+        verbose_name_plural = "user limits"
+
+    def __str__(self) -> str:
+        return f"Limits of {self.user}"

@@ -54,7 +54,7 @@ def on_ready(sender: Any, **kwargs: Any) -> None:
     from training.executors import fork_server
     from training.services.reconcile_jobs import reconcile_jobs
 
-    device_reports.report_until(stopping)
+    device_reports.report_until(stopping, worker=sender.hostname)
     fork_server.start()
     try:
         reconcile_jobs()

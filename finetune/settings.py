@@ -188,6 +188,16 @@ CELERY_BEAT_SCHEDULE = {
 }
 # A worker that has not renewed its hold on a job for this long has lost it.
 JOB_LEASE_SECONDS = env.env_int("JOB_LEASE_SECONDS", 45, minimum=5)
+# Jobs that may run at once on a machine without a GPU; one with GPUs has a slot for each that it may see.
+TRAINING_SLOTS = env.env_int("TRAINING_SLOTS", 1, minimum=1)
+# Tells machines apart whose host names are the same.
+MACHINE_NAME = env.env_str("MACHINE_NAME")
+# What one person may use; 0 is no limit. The admin gives single people other numbers (user limits).
+MAX_RUNNING_JOBS_PER_USER = env.env_int("MAX_RUNNING_JOBS_PER_USER", 0)
+MAX_QUEUED_JOBS_PER_USER = env.env_int("MAX_QUEUED_JOBS_PER_USER", 0)
+MAX_STORAGE_BYTES_PER_USER = env.env_int("MAX_STORAGE_BYTES_PER_USER", 0)
+# Which function measures what a person's files take. It lies in an app above accounts, which asks for it by name.
+STORAGE_USED = "finetune.operations.services.measure_storage.measure_storage"
 # GPUs of the machine where jobs train; 0 counts those of the machine that is asked.
 TRAINING_GPUS = env.env_int("TRAINING_GPUS", 0, minimum=0)
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin, messages
 from django.http import HttpRequest
 
+from accounts.person import person
 from finetune.core.errors import DomainError
-from training.models import JobEvent, JobTemplate, TrainingJob
+from training.models import DrainedWorker, JobEvent, JobTemplate, QueuePause, TrainingJob
+from training.services.admit_worker import admit_worker
 from training.services.cancel_job import cancel_job
 from training.services.delete_job import delete_job
 from training.services.delete_template import delete_template
+from training.services.move_up_job import move_up_job
+from training.services.open_queue import open_queue
 from training.services.reproduce_job import reproduce_job
 from training.services.resume_job import resume_job
 
@@ -32,12 +37,28 @@ class ReadOnlyAdmin(admin.ModelAdmin):
 
 @admin.register(TrainingJob)
 class TrainingJobAdmin(ReadOnlyAdmin):
-    list_display = ("name", "owner", "status", "phase", "method", "executor", "attempt", "restarts", "lease_owner", "created_at")
+    list_display = (
+        "name",
+        "owner",
+        "status",
+        "phase",
+        "method",
+        "executor",
+        "priority",
+        "attempt",
+        "restarts",
+        "lease_owner",
+        "created_at",
+    )
     list_filter = ("status", "method", "executor", "created_at")
     search_fields = ("name", "owner__username", "model__name", "dataset__name")
     list_select_related = ("owner",)
     date_hierarchy = "created_at"
-    actions = ("cancel_selected", "resume_selected", "reproduce_selected", "delete_selected_jobs")
+    actions = ("move_up_selected", "cancel_selected", "resume_selected", "reproduce_selected", "delete_selected_jobs")
+
+    @admin.action(description="Move the selected jobs to the front of the queue")
+    def move_up_selected(self, request: HttpRequest, queryset: Any) -> None:
+        _each(request, queryset, functools.partial(move_up_job, by=person(request)))
 
     @admin.action(description="Cancel the selected jobs")
     def cancel_selected(self, request: HttpRequest, queryset: Any) -> None:
@@ -79,6 +100,36 @@ class JobEventAdmin(ReadOnlyAdmin):
     search_fields = ("job__name",)
     list_select_related = ("job",)
     show_full_result_count = False
+
+
+@admin.register(QueuePause)
+class QueuePauseAdmin(ReadOnlyAdmin):
+    """Pausing is done on the queue's page, where one sees whom it keeps waiting."""
+
+    list_display = ("executor", "reason", "paused_by", "paused_at")
+    list_filter = ("executor",)
+    search_fields = ("reason",)
+    list_select_related = ("paused_by",)
+    actions = ("open_selected",)
+
+    @admin.action(description="Open the selected queues")
+    def open_selected(self, request: HttpRequest, queryset: Any) -> None:
+        for pause in queryset:
+            open_queue(by=person(request), executor=pause.executor)
+
+
+@admin.register(DrainedWorker)
+class DrainedWorkerAdmin(ReadOnlyAdmin):
+    list_display = ("name", "drained_by", "drained_at")
+    list_filter = ("drained_at",)
+    search_fields = ("name",)
+    list_select_related = ("drained_by",)
+    actions = ("admit_selected",)
+
+    @admin.action(description="Let the selected workers take jobs again")
+    def admit_selected(self, request: HttpRequest, queryset: Any) -> None:
+        for worker in queryset:
+            admit_worker(by=person(request), name=worker.name)
 
 
 def _each(request: HttpRequest, jobs: Any, verb: Callable[..., Any]) -> None:

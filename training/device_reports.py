@@ -16,6 +16,7 @@ import redis
 from finetune.core import board
 from training.devices import Device, list_devices
 from training.lease import machine
+from training.slots import slots
 
 logger = logging.getLogger(__name__)
 BOARD = "devices"
@@ -34,18 +35,25 @@ def worker_devices() -> list[Device]:
     return sorted(devices, key=lambda device: device.kind == "cpu")
 
 
-def report_once(name: str) -> None:
-    """Tell the board about this machine's devices."""
-    board.pin(BOARD, name, {"machine": machine(), "devices": [asdict(device) for device in list_devices()]})
+def workers() -> list[dict[str, Any]]:
+    """The training workers that report: {worker (Celery node), machine, pid, slots, seen_at}, by name."""
+    found = {report["worker"]: report for report in board.read(BOARD, fresh_seconds=FRESH_SECONDS) if report.get("worker")}
+    return [found[name] for name in sorted(found)]
 
 
-def report_until(done: threading.Event) -> threading.Thread:
+def report_once(name: str, worker: str = "") -> None:
+    """Tell the board about this machine's devices, and about the worker that looks after them."""
+    notice = {"machine": machine(), "devices": [asdict(device) for device in list_devices()], "worker": worker, "pid": os.getpid()}
+    board.pin(BOARD, name, notice | {"slots": slots()})
+
+
+def report_until(done: threading.Event, worker: str = "") -> threading.Thread:
     """Report every few seconds in a thread of its own until `done` is set; then the report is taken down."""
     name = f"{machine()}:{os.getpid()}"
 
     def run() -> None:
         while not done.is_set():
-            _try(report_once, name)
+            _try(report_once, name, worker)
             done.wait(REPORT_SECONDS)
         _try(board.unpin, BOARD, name)
 

@@ -99,7 +99,7 @@ def machine() -> str:
         namespace = str(Path("/proc/self/ns/pid").readlink()).strip("pid:[]")
     except OSError:
         namespace = ""
-    return f"{socket.gethostname()[:48]}-{namespace}"
+    return f"{(settings.MACHINE_NAME or socket.gethostname())[:48]}-{namespace}"
 
 
 def holder_is_dead(owner: str) -> bool:

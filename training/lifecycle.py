@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.utils import timezone
 
 from training import event_log
 from training.event_log import Entry
-from training.lease import Lease, expiry
-from training.models import JobEvent, TrainingJob
+from training.lease import Lease, expiry, machine
+from training.models import DeviceHold, JobEvent, TrainingJob
 
 Status = TrainingJob.Status
 
@@ -27,18 +29,38 @@ def move_job(
 ) -> bool:
     """Set the status if it is one of `when` (and the lease is still held); True if this caller made the move.
 
-    `before` are events that belong to the move and come first. The job is refreshed either way.
+    `before` are events that belong to the move and come first. A job that runs no longer gives its devices back. The job is
+    refreshed either way.
     """
     rows = lease.rows if lease else TrainingJob.objects.filter(pk=job.pk)
     rows = rows.filter(status__in=(when,) if isinstance(when, str) else when)
     entry = Entry(JobEvent.Kind.STATUS, {"status": str(to), "reason": reason})
-    won = event_log.append(rows, [*(before or []), entry], status=to, **values)
+    with transaction.atomic():
+        won = event_log.append(rows, [*(before or []), entry], status=to, **values)
+        if won is not None and to not in TrainingJob.RUNNING:
+            DeviceHold.objects.filter(job=job.pk).delete()
     job.refresh_from_db()
     return won is not None
 
 
-def claim(job: TrainingJob, owner: str) -> Lease | None:
-    """Take a queued job for its next attempt; None when another worker was quicker or it was cancelled."""
+def claim(job: TrainingJob, owner: str, *, devices: Sequence[str] = ()) -> Lease | None:
+    """Take a queued job for its next attempt, with these devices of this machine; None when another worker was quicker with
+    the job or with a device, or it was cancelled."""
+    try:
+        with transaction.atomic():
+            lease = _claim(job, owner)
+            if lease:  # a hold of a job that doesn't run is left from a database that was put back
+                DeviceHold.objects.filter(machine=machine()).exclude(job__status__in=TrainingJob.RUNNING).delete()
+                DeviceHold.objects.filter(job=job).delete()
+                holds = [DeviceHold(job=job, machine=machine(), device=device) for device in devices]
+                DeviceHold.objects.bulk_create(holds)
+    except IntegrityError:
+        lease = None
+    job.refresh_from_db()
+    return lease
+
+
+def _claim(job: TrainingJob, owner: str) -> Lease | None:
     attempt = job.attempt
     rows = TrainingJob.objects.filter(pk=job.pk, status=Status.QUEUED, attempt=attempt)
     word = "A worker took the job." if attempt == 0 else f"A worker took the job: attempt {attempt + 1}."
@@ -55,8 +77,11 @@ def claim(job: TrainingJob, owner: str) -> Lease | None:
         started_at=job.started_at or timezone.now(),
         finished_at=None,
         error=None,
+        interrupted=False,
+        moved_up_at=None,
+        reserved_on="",
+        reserved_until=None,
     )
-    job.refresh_from_db()
     return Lease(job.pk, attempt + 1, owner) if won is not None else None
 
 

@@ -7,7 +7,6 @@ from typing import Any
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Count, OuterRef, Q, Subquery
 
 from datasets_app.models import Dataset
 from finetune.core import storage
@@ -21,18 +20,13 @@ class JobQuerySet(OwnedQuerySet):
         """Jobs that still need their model and data."""
         return self.filter(status__in=TrainingJob.ACTIVE)
 
-    def in_queue(self) -> JobQuerySet:
-        """Waiting jobs, the next one first."""
-        return self.filter(status=TrainingJob.Status.QUEUED).order_by("queued_at", "pk")
+    def waiting(self) -> JobQuerySet:
+        """Jobs in the queue, in no order: training.queue says whose turn it is."""
+        return self.filter(status=TrainingJob.Status.QUEUED)
 
-    def with_queue_position(self) -> JobQuerySet:
-        """Annotates `position`: 1 for the queued job that runs next, counting everybody's; None for jobs that don't wait."""
-        ahead = TrainingJob.objects.filter(status=TrainingJob.Status.QUEUED, executor=OuterRef("executor")).filter(
-            Q(queued_at__lt=OuterRef("queued_at")) | Q(queued_at=OuterRef("queued_at"), pk__lte=OuterRef("pk"))
-        )
-        places = ahead.order_by().values("status").annotate(place=Count("pk")).values("place")
-        queued = models.When(status=TrainingJob.Status.QUEUED, then=Subquery(places))
-        return self.annotate(position=models.Case(queued, output_field=models.IntegerField()))
+    def running(self) -> JobQuerySet:
+        """Jobs an engine works for, or should."""
+        return self.filter(status__in=TrainingJob.RUNNING)
 
 
 class TrainingJob(Lifecycle):
@@ -61,7 +55,13 @@ class TrainingJob(Lifecycle):
         EXPORTING = "exporting"
         UPLOADING = "uploading"
 
-    ACTIVE = (Status.QUEUED, Status.RUNNING, Status.CANCELLING)
+    class Priority(models.IntegerChoices):
+        LOW = -1
+        NORMAL = 0
+        HIGH = 1
+
+    RUNNING = (Status.RUNNING, Status.CANCELLING)
+    ACTIVE = (Status.QUEUED, *RUNNING)
     FINISHED = (Status.SUCCEEDED, Status.FAILED, Status.CANCELLED)
 
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="jobs")
@@ -104,6 +104,15 @@ class TrainingJob(Lifecycle):
         default=0, help_text="How often the batch size was lowered after memory ran out: see training.micro_batch."
     )
 
+    # Whose turn it is: see training.queue.
+    priority = models.SmallIntegerField(choices=Priority, default=Priority.NORMAL)
+    interrupted = models.BooleanField(default=False, help_text="It ran, was given back to the queue, and goes on before others.")
+    moved_up_at = models.DateTimeField(null=True, blank=True, help_text="When an operator put it before the others.")
+    reserved_on = models.CharField(
+        max_length=100, blank=True, default="", help_text="The machine that keeps its free devices until there are enough for it."
+    )
+    reserved_until = models.DateTimeField(null=True, blank=True)
+
     created_at = models.DateTimeField(auto_now_add=True)
     queued_at = models.DateTimeField(null=True, blank=True)
     started_at = models.DateTimeField(null=True, blank=True)
@@ -113,7 +122,10 @@ class TrainingJob(Lifecycle):
 
     class Meta:
         ordering = ["-created_at", "-pk"]
-        indexes = [models.Index(fields=["status", "queued_at"], name="job_queue")]
+        indexes = [
+            models.Index(fields=["status", "queued_at"], name="job_queue"),
+            models.Index(fields=["owner", "started_at"], name="job_last_turn"),
+        ]
         constraints = [models.UniqueConstraint("owner", "idempotency_key", name="job_idempotency")]
 
     def __str__(self) -> str:
@@ -131,12 +143,19 @@ class TrainingJob(Lifecycle):
 
     @property
     def queue_position(self) -> int | None:
-        """1 = next to run; None when it does not wait. Lists annotate it with `with_queue_position` instead of asking here."""
+        """1 = next to run; None when it does not wait. Lists look it up for all rows at once: training.queue.with_positions."""
         if self.status != self.Status.QUEUED:
             return None
-        if "position" in self.__dict__:
-            return self.__dict__["position"]
-        return TrainingJob.objects.with_queue_position().values_list("position", flat=True).get(pk=self.pk)
+        if "position" not in self.__dict__:
+            from training.queue import positions  # it reads these models
+
+            return positions(self.executor).get(self.pk)
+        return self.__dict__["position"]
+
+    @property
+    def devices_wanted(self) -> int:
+        """How many devices it asks for at once."""
+        return int(self.config.get("num_gpus") or 1)
 
     @property
     def reproduced_exactly(self) -> bool | None:
@@ -158,6 +177,43 @@ class TrainingJob(Lifecycle):
     @property
     def is_finished(self) -> bool:
         return self.status in self.FINISHED
+
+
+class DeviceHold(models.Model):
+    """A device of a machine that a running job has to itself. The constraint is what keeps two jobs off one device."""
+
+    job = models.ForeignKey(TrainingJob, on_delete=models.CASCADE, related_name="device_holds")
+    machine = models.CharField(max_length=100)
+    device = models.CharField(max_length=50, help_text="As CUDA_VISIBLE_DEVICES names it.")
+
+    class Meta:
+        constraints = [models.UniqueConstraint("machine", "device", name="device_once")]
+
+    def __str__(self) -> str:
+        return f"{self.machine} {self.device}"
+
+
+class QueuePause(models.Model):
+    """A queue from which nothing new is taken until an operator opens it again."""
+
+    executor = models.CharField(max_length=20, unique=True)
+    reason = models.CharField(max_length=300, blank=True)
+    paused_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    paused_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return f"{self.executor}: {self.reason}"
+
+
+class DrainedWorker(models.Model):
+    """A worker that finishes what it follows and takes nothing new, also after a restart."""
+
+    name = models.CharField(max_length=200, unique=True, help_text="The Celery node: train@host.")
+    drained_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    drained_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class JobTemplate(models.Model):

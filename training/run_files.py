@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from finetune.core import storage
+from training import slots
 from training.engine import checkpoints
 from training.engine.rundir import RunDir
 from training.engine.spec import Config, DataRef, ModelRef, TrainingSpec
@@ -41,12 +42,13 @@ def build_spec(
 
 
 def prepare_run(job: TrainingJob) -> Path:
-    """Make the current attempt's run directory whole: the rows (hard-linked where possible), the checkpoint it was told to go
-    on from, and spec.json, which comes last."""
+    """Make the current attempt's run directory whole: the rows (hard-linked where possible), its devices, the checkpoint it was
+    told to go on from, and spec.json, which comes last."""
     run = RunDir(storage.attempt_dir(job.pk, job.attempt))
     run.data.mkdir(parents=True, exist_ok=True)
     for split, name in split_files(job).items():
         _link(_first_rows(job, name) or job.dataset.split_file(split), run.path / name)
+    slots.pin(run.path, list(job.device_holds.order_by("pk").values_list("device", flat=True)))
     start = starting_point(job)
     if start.checkpoint:
         _adopt(start.checkpoint, run)

@@ -8,9 +8,10 @@ from training.api.checkpoints import TryCheckpointView
 from training.api.compare import CompareView
 from training.api.estimate import EstimateView
 from training.api.jobs import JobViewSet
+from training.api.queue import AdmitWorkerView, DrainWorkerView, OpenQueueView, PauseQueueView, QueueView, WorkersView
 from training.api.templates import TemplateViewSet
 from training.consumers import JobConsumer
-from training.pages import checkpoints, compare, form, job, lists, moves, templates
+from training.pages import checkpoints, compare, form, job, lists, moves, queue, templates
 
 router = SimpleRouter(trailing_slash=False)
 router.register("training/templates", TemplateViewSet, basename="api-template")
@@ -22,6 +23,11 @@ pages = [
     path("estimate", form.estimate, name="job-estimate"),
     path("sample", moves.sample, name="create-sample"),
     path("devices", job.devices, name="devices"),
+    path("queue", queue.queue, name="queue"),
+    path("queue/pause", queue.pause, name="queue-pause"),
+    path("queue/open", queue.open_again, name="queue-open"),
+    path("queue/drain", queue.drain, name="worker-drain"),
+    path("queue/admit", queue.admit, name="worker-admit"),
     path("compare", compare.compare, name="jobs-compare"),
     path("templates/", templates.templates, name="templates"),
     path("templates/save", form.save_template_from_form, name="template-save"),
@@ -32,6 +38,8 @@ pages = [
     path("<int:pk>/start", moves.start, name="job-start"),
     path("<int:pk>/cancel", moves.cancel, name="job-cancel"),
     path("<int:pk>/resume", moves.resume, name="job-resume"),
+    path("<int:pk>/move-up", queue.move_up, name="job-move-up"),
+    path("<int:pk>/priority", queue.priority, name="job-priority"),
     path("<int:pk>/clone", moves.clone, name="job-clone"),
     path("<int:pk>/reproduce", moves.reproduce, name="job-reproduce"),
     path("<int:pk>/save-template", templates.save_from_job, name="job-save-template"),
@@ -42,6 +50,12 @@ api = [
     path("training/methods", MethodsView.as_view(), name="api-methods"),
     path("training/executors", ExecutorsView.as_view(), name="api-executors"),
     path("training/devices", DevicesView.as_view(), name="api-devices"),
+    path("training/queue", QueueView.as_view(), name="api-queue"),
+    path("training/queue/pause", PauseQueueView.as_view(), name="api-queue-pause"),
+    path("training/queue/open", OpenQueueView.as_view(), name="api-queue-open"),
+    path("training/workers", WorkersView.as_view(), name="api-workers"),
+    path("training/workers/drain", DrainWorkerView.as_view(), name="api-worker-drain"),
+    path("training/workers/admit", AdmitWorkerView.as_view(), name="api-worker-admit"),
     path("training/estimate", EstimateView.as_view(), name="api-estimate"),
     path("training/compare", CompareView.as_view(), name="api-compare"),
     path("training/sample", SampleView.as_view(), name="api-sample"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.db import IntegrityError, transaction
 from django.db.models import Max
 
+from accounts.limits import refuse_when_full
 from accounts.models import User
 from datasets_app.formats.rules import RULES, fixable
 from datasets_app.models import Dataset
@@ -19,10 +20,11 @@ def fix_dataset(*, dataset: Dataset, rules: list[str], by: User | None = None) -
     """The new version; its file is written and checked in the background. Rows that could not be read don't come along.
 
     Invalid for an unknown rule, one without an automatic fix, or when none of them was found; Conflict while the dataset has
-    no rows.
+    no rows, and when its owner has no room left.
     """
     _refuse_rules(dataset, rules)
     refuse_unready(dataset, gated=True)
+    refuse_when_full(dataset.owner)
     for _ in range(TRIES):
         try:
             with transaction.atomic():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from accounts.limits import refuse_when_full
 from accounts.models import User
 from datasets_app.models import Dataset
 from datasets_app.services.validate_dataset import ingest
@@ -20,7 +21,8 @@ def import_hub_dataset(
     """A dataset row at once; its files are downloaded and read in the background, with progress.
 
     `repo_id` is owner/name or the page's address. Without a split it is train, or all there is; without a revision the default
-    branch, whose commit is kept. Refuses a name that can't be one (Invalid); what the Hub refuses is in the dataset's report.
+    branch, whose commit is kept. Refuses a name that can't be one (Invalid), and an owner
+    without room (Conflict); what the Hub refuses is in the dataset's report.
     """
     repo = _PREFIX.sub("", repo_id.strip()).split("/tree/")[0].strip("/")
     if not _REPO.fullmatch(repo) or ".." in repo:
@@ -29,6 +31,7 @@ def import_hub_dataset(
     for field, longest in SHORT.items():
         if len(wanted[field]) > longest or "\x00" in wanted[field]:
             raise invalid_field(field, f"At most {longest} characters.")
+    refuse_when_full(owner)
     short = repo.rpartition("/")[2]
     title = name.strip() or " · ".join(part for part in (short, wanted["subset"], wanted["split"]) if part)
     dataset = Dataset.objects.create(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from django.db import transaction
 
+from accounts.limits import refuse_when_full
 from accounts.models import User
 from datasets_app.models import Dataset
 from datasets_app.services.preview_dataset import refuse_unready
@@ -29,7 +30,8 @@ def mix_datasets(
     """A new dataset, written and checked in the background. Without `rows` it is as large as it can be without repeating a row;
     with more rows than a part has, its rows are repeated evenly. Which rows are taken depends on the seed alone.
 
-    Invalid for fewer than two parts, a weight that is not above 0, or datasets of different kinds; Conflict while one has no rows.
+    Invalid for fewer than two parts, a weight that is not above 0, or datasets of different kinds; Conflict while one has no rows, and
+    when the owner has no room left.
     """
     if not name.strip():
         raise invalid_field("name", "Give the mixture a name.")
@@ -40,6 +42,7 @@ def mix_datasets(
          "content_hash": part.dataset.content_hash, "weight": part.weight, "rows": count}
         for part, count in zip(parts, counts, strict=True)
     ]  # fmt: skip
+    refuse_when_full(owner)
     with transaction.atomic():
         made = Dataset.objects.create(
             owner=owner,

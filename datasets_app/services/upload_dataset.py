@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db import transaction
 
+from accounts.limits import refuse_when_full
 from accounts.models import User
 from datasets_app.archives import Member, content_of_index, is_archive, is_index, opened_archive
 from datasets_app.formats.mapping import MappingError, read_mapping
@@ -28,7 +29,8 @@ def upload_dataset(
 
     `mapping` (formats/mapping.py) is an object or that as JSON text. A ZIP archive stands for the one data file in it; with
     several it is refused (upload_batch makes a dataset of each). Refuses a mapping that makes no sense, a file name whose
-    ending we can't read, an empty file, one that is no text (Invalid), and more than MAX_UPLOAD_BYTES (TooLarge);
+    ending we can't read, an empty file, one that is no text (Invalid), and more than MAX_UPLOAD_BYTES (TooLarge), and
+    a file for which the owner has no room left (Conflict);
     then nothing is stored.
     """
     if is_archive(file):
@@ -49,6 +51,7 @@ def upload_dataset(
             raise invalid_field("file", str(error)) from None
         title = name.strip() or filename[: -len(suffix)] or filename
         values = {"name": title[:NAME_LENGTH], "description": description, "mapping": fields, "source_name": filename[-255:]}
+        refuse_when_full(owner, incoming=upload.bytes)
         return _keep(upload, suffix, Dataset(owner=owner, **values))
 
 

@@ -11,6 +11,7 @@ from datasets_app.models import Dataset
 from finetune.dashboard.viewer import Viewer
 from models_app.models import LanguageModel
 from training.models import JobEvent, JobQuerySet, TrainingJob
+from training.queue import with_positions
 
 # A sparkline is 200 × 56 units (the view box in home.html); so many points suffice for that.
 SPARK_POINTS, SPARK_WIDTH, SPARK_HEIGHT = 80, 200, 56
@@ -30,10 +31,11 @@ def counts(user: Viewer) -> dict[str, Any]:
     }
 
 
-def running_jobs(user: Viewer, *, limit: int = 10) -> JobQuerySet:
+def running_jobs(user: Viewer, *, limit: int = 10) -> list[TrainingJob]:
     """Jobs that wait or run: the running ones first, then in the order of the queue."""
-    active = TrainingJob.objects.for_user(user).active().select_related("model", "dataset").with_queue_position()
-    return active.order_by(F("started_at").asc(nulls_last=True), "queued_at", "pk")[:limit]
+    active = TrainingJob.objects.for_user(user).active().select_related("model", "dataset")
+    jobs = with_positions(active.order_by(F("started_at").asc(nulls_last=True), "queued_at", "pk")[:limit])
+    return sorted(jobs, key=lambda job: job.queue_position or 0)
 
 
 def recent_jobs(user: Viewer, *, limit: int = 8) -> JobQuerySet:

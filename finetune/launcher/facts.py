@@ -14,6 +14,7 @@ class Facts:
     host: str
     port: int
     valkey_socket: str | None
+    train_slots: int = 1
 
     @property
     def run_dir(self) -> Path:

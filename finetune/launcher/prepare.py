@@ -31,12 +31,15 @@ def main(*steps: str) -> int:
 def facts() -> None:
     from django.conf import settings
 
+    from training.slots import slots
+
     own_broker = f"unix://{settings.VALKEY_SOCKET}" == settings.REDIS_URL
     values = {
         "data_dir": str(settings.DATA_DIR),
         "host": settings.HOST,
         "port": settings.PORT,
         "valkey_socket": str(settings.VALKEY_SOCKET) if own_broker else None,
+        "train_slots": len(slots()),
     }
     print(json.dumps(values))
 

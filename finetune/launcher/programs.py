@@ -34,7 +34,7 @@ def programs(facts: Facts) -> Iterator[Program]:
         yield Program("valkey", 10, _valkey(facts.valkey_socket, Path(facts.data_dir) / "valkey"), 20)
     yield Program("web", 20, _web(facts), 10)
     later = [sys.executable, "-m", "finetune.launcher.later", facts.local_host, str(facts.port)]
-    yield Program("train", 30, [*later, *_worker("train", "train", "threads", 1)], 20)
+    yield Program("train", 30, [*later, *_worker("train", "train", "threads", facts.train_slots)], 20)
     yield Program("general", 30, [*later, *_worker("general", "default,celery", "prefork", 2)], 20)
     yield Program("inference", 30, [*later, *_worker("inference", "inference", "threads", 1)], 10)
     yield Program("beat", 40, [*later, *_celery("beat"), "--pidfile="], 10)

@@ -14,6 +14,7 @@ from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
 
+from accounts.limits import refuse_when_full
 from accounts.stored_token import stored_token
 from finetune.core import hub, hub_models
 from finetune.core.errors import Conflict, DomainError, Unavailable, invalid_field
@@ -43,7 +44,7 @@ def download_model(*, owner: Any, repo_id: str, revision: str = "", name: str = 
     Asked again it returns the same row, and takes a broken download up where it stopped. What this machine's Hub cache holds, or
     the owner has already, is ready at once. Refuses: a name that can't be one or is not on the Hub, a model that can't be
     fine-tuned here, pickled weights (Invalid); a gated repository, with the link that grants access (Forbidden); a disk
-    without room (Conflict); a Hub that does not answer (Unavailable).
+    without room, or an owner without (Conflict); a Hub that does not answer (Unavailable).
     """
     repo_id, revision = checked_name(repo_id, revision)
     token = stored_token(owner)
@@ -56,6 +57,7 @@ def download_model(*, owner: Any, repo_id: str, revision: str = "", name: str = 
     if model := _here(owner, repo_id, found.commit):
         return model
     _refuse(found, token)
+    refuse_when_full(owner)
     model = base_row(owner, repo_id, name.strip(), found.commit, asked=revision)
     values = {"revision": found.commit, "progress": None, "error": "", "restarts": 0, "updated_at": timezone.now()}
     if model.move(S.DOWNLOADING, when=(S.REMOTE, S.FAILED), **values, license=found.license[:100], parameters=found.parameters):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.conf import settings
+from django.conf import settings as configured
 from django.utils import timezone
 
 from accounts.models import User
@@ -28,12 +28,13 @@ from training.services.claim_job import claim_job
 def no_leftovers() -> None:
     """Ids begin again with every test's rollback; files of an earlier job of the same number must not be found."""
     for name in ("runs", "models"):
-        storage.remove_tree(settings.DATA_DIR / name)
+        storage.remove_tree(configured.DATA_DIR / name)
 
 
 @pytest.fixture
-def scripted(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Scripted]]:
-    """The executor under the name `scripted`; its processes end with the test."""
+def scripted(monkeypatch: pytest.MonkeyPatch, settings: Any) -> Iterator[type[Scripted]]:
+    """The executor under the name `scripted`, with room for several runs; its processes end with the test."""
+    settings.TRAINING_SLOTS = 4
     monkeypatch.setitem(EXECUTORS, "scripted", "tests.training.scripted.Scripted")
     monkeypatch.setattr(Scripted, "script", {"total": 5})
     monkeypatch.setattr(Scripted, "scripts", {})

@@ -94,7 +94,8 @@ def test_a_lease_is_renewed_while_something_takes_long(queued: TrainingJob, sett
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_many_workers_one_wins(alice: User, scripted) -> None:
+def test_of_many_workers_one_wins(alice: User, scripted, settings) -> None:
+    settings.TRAINING_SLOTS = 3
     jobs = {make_queued(alice, name=str(number)).pk for number in range(3)}
     taken: list[int] = []
     barrier = threading.Barrier(6)

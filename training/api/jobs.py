@@ -11,17 +11,21 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.models import User
+from accounts.person import person
 from finetune.core.drf import OwnedViewSetMixin
 from training.api import serializers as shapes
 from training.api.watching import WatchActions, parameter
 from training.filters import filter_jobs
 from training.models import JobQuerySet, TrainingJob
+from training.queue import with_positions
 from training.services.cancel_job import cancel_job
 from training.services.clone_job import clone_job
 from training.services.create_job import create_job
 from training.services.delete_job import delete_job
+from training.services.move_up_job import move_up_job
 from training.services.reproduce_job import reproduce_job
 from training.services.resume_job import resume_job
+from training.services.set_priority import set_priority
 from training.services.start_job import start_job
 from training.services.update_job import update_job
 
@@ -52,14 +56,20 @@ class JobViewSet(
     ordering = ["-created_at", "-pk"]
 
     def get_queryset(self) -> JobQuerySet:
+        if self.action in ("priority", "move_up"):
+            return TrainingJob.objects.for_operator(self.request.user).select_related("owner", "reproduces")
         jobs = super().get_queryset()
         if self.action != "list":
             return jobs.select_related("model", "dataset", "owner", "reproduces")
-        return filter_jobs(jobs.select_related("reproduces"), self.request.query_params).with_queue_position()
+        return filter_jobs(jobs.select_related("reproduces"), self.request.query_params)
 
     @extend_schema(parameters=FILTERS)
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         return super().list(request, *args, **kwargs)
+
+    def paginate_queryset(self, queryset: Any) -> Any:
+        page = super().paginate_queryset(queryset)
+        return page if page is None else with_positions(page)
 
     @extend_schema(
         request=shapes.NewJobSerializer,
@@ -109,6 +119,21 @@ class JobViewSet(
     def reproduce(self, request: Request, pk: str) -> Response:
         """A new queued job with the same spec, data and base; `reproduced_exactly` tells at its end."""
         return _job(reproduce_job(job=self.get_object()), 202)
+
+    @extend_schema(request=shapes.PrioritySerializer, responses=shapes.JobSerializer)
+    @action(detail=True, methods=["post"])
+    def priority(self, request: Request, pk: str) -> Response:
+        """Of a draft or waiting job: 1 high (operators only), 0 normal, -1 low."""
+        job = self.get_object()
+        shape = shapes.PrioritySerializer(data=request.data)
+        shape.is_valid(raise_exception=True)
+        return _job(set_priority(job=job, by=person(request), **shape.validated_data))
+
+    @extend_schema(request=None, responses=shapes.JobSerializer)
+    @action(detail=True, methods=["post"], url_path="move-up")
+    def move_up(self, request: Request, pk: str) -> Response:
+        """To the front of the queue; for operators, who may move anybody's."""
+        return _job(move_up_job(job=self.get_object(), by=person(request)))
 
     @extend_schema(request=None, responses={201: shapes.JobSerializer})
     @action(detail=True, methods=["post"])

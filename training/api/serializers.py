@@ -91,7 +91,7 @@ class JobSerializer(StatusSerializer):
 
     class Meta(StatusSerializer.Meta):
         fields = [
-            *StatusSerializer.Meta.fields, "executor", "model_id", "dataset_id", "train_split", "eval_split", "config", "estimate",
+            *StatusSerializer.Meta.fields, "executor", "priority", "model_id", "dataset_id", "train_split", "eval_split", "config", "estimate",
             "weights_sha256", "reproduces", "reproduced_exactly",
         ]  # fmt: skip
         read_only_fields = fields
@@ -250,6 +250,10 @@ class DeviceSerializer(serializers.Serializer):
     utilisation = serializers.FloatField(allow_null=True, help_text="0 to 1.")
     temperature_celsius = serializers.FloatField(allow_null=True)
     bf16 = serializers.BooleanField(allow_null=True, help_text="Whether it has instructions for bfloat16; null where nobody says.")
+
+
+class PrioritySerializer(serializers.Serializer):
+    priority = serializers.IntegerField(help_text="1 high, 0 normal, -1 low.")
 
 
 class SampleSerializer(serializers.Serializer):

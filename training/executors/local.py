@@ -11,6 +11,7 @@ from training.engine import launch, process
 from training.engine.rundir import RunDir, write_atomic
 from training.executors import Capabilities, Hardware, fork_server
 from training.executors.environment import engine_environment
+from training.slots import pinned_environment
 
 # Written just before the engine is started, so that a worker which comes later knows that one may be starting.
 SUBMITTED = "submitted"
@@ -28,7 +29,8 @@ class Local:
 
     def submit(self, run_dir: Path) -> None:
         write_atomic(run_dir / SUBMITTED, "")
-        launch.start(run_dir, fork_server.ready_socket(), engine_environment(), inherit=False)
+        environment = engine_environment() | pinned_environment(run_dir)
+        launch.start(run_dir, fork_server.ready_socket(), environment, inherit=False)
 
     def is_submitted(self, run_dir: Path) -> bool:
         return (run_dir / SUBMITTED).exists()

@@ -15,6 +15,7 @@ from training.engine.spec import METHODS
 from training.executors import EXECUTORS
 from training.filters import filter_jobs
 from training.models import JobQuerySet, TrainingJob
+from training.queue import with_positions
 
 SORTS = {
     "-created_at": "Newest first",
@@ -30,6 +31,7 @@ def jobs(request: HttpRequest) -> HttpResponse:
     """The list; htmx asks for the table alone, every few seconds while something moves."""
     mine = TrainingJob.objects.for_user(request.user)
     page = page_of(request, _wanted(request, mine))
+    page.object_list = with_positions(page.object_list)
     context = {
         "page": page,
         "any": mine.exists(),
@@ -55,7 +57,7 @@ def _choices(mine: JobQuerySet) -> dict[str, Any]:
 
 def _wanted(request: HttpRequest, rows: JobQuerySet) -> JobQuerySet:
     """What search, filters and order leave; a filter value that can't be is ignored on a page."""
-    rows = rows.select_related("model", "dataset").with_queue_position()
+    rows = rows.select_related("model", "dataset")
     try:
         rows = filter_jobs(rows, request.GET)
     except Invalid:

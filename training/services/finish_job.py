@@ -23,7 +23,7 @@ from training.services.start_job import wake_worker
 
 logger = logging.getLogger(__name__)
 Status = TrainingJob.Status
-RUNS = (Status.RUNNING, Status.CANCELLING)
+RUNS = TrainingJob.RUNNING
 # How often the platform starts a run again by itself after its engine was lost.
 MAX_RESTARTS = 3
 
@@ -92,8 +92,8 @@ def _end(last: _Last, to: Status, reason: str, **values: Any) -> None:
 
 
 def _again(last: _Last, reason: str, **values: Any) -> None:
-    """Back to the queue, at its old place; the next attempt resumes. A cancel that came just now wins."""
-    released = {"lease_owner": "", "lease_expires_at": None}
+    """Back to the queue, before those that have not run yet; the next attempt resumes. A cancel that came just now wins."""
+    released = {"lease_owner": "", "lease_expires_at": None, "interrupted": True}
     if _move(last, Status.QUEUED, reason, when=Status.RUNNING, **released, **clear_numbers(last.job), **values):
         wake_worker(last.job.pk)
     else:

@@ -6,26 +6,43 @@ import logging
 
 from celery import current_app, shared_task
 
-from training.models import TrainingJob
+from training import queue
+from training.executors import EXECUTORS
 from training.services.claim_job import orphans
 from training.services.start_job import run_job
 
 logger = logging.getLogger(__name__)
 QUEUE = "train"
+# More slots than this are not woken at once; each that took a job wakes the next.
+MOST_MESSAGES = 64
 
 
 def reconcile_jobs() -> int:
-    """Make sure that as many messages wait on the `train` queue as jobs need a worker; returns how many were added.
+    """Make sure that as many messages wait on the `train` queue as jobs could be taken from it; returns how many were added.
 
-    A message names no job in particular (see run_job), so counting is enough, and a spare one is harmless.
+    A message names no job in particular (see run_job), so counting is enough, and a spare one is harmless. Jobs that a pause or their
+    owner's limit holds back need none.
     """
-    needed = [*orphans().values_list("pk", flat=True), *TrainingJob.objects.in_queue().values_list("pk", flat=True)]
+    needed = [*orphans().values_list("pk", flat=True), *_takeable()][:MOST_MESSAGES]
     missing = needed[_waiting_messages() :] if needed else []
     for pk in missing:
         run_job.apply_async((pk,))
     if missing:
         logger.info("Woke workers for jobs %s.", missing)
     return len(missing)
+
+
+def wake_waiting() -> None:
+    """The same when something has become free; a broker that is down is no error, beat does it again."""
+    try:
+        reconcile_jobs()
+    except Exception as error:  # noqa: BLE001  (kombu raises its transport's errors)
+        logger.warning("Waiting jobs could not be woken: %s", error)
+
+
+def _takeable() -> list[int]:
+    places = [place for name in EXECUTORS if not queue.pause_of(name) for place in queue.queue(name)]
+    return [place.job.pk for place in places if not place.held]
 
 
 @shared_task(name="training.services.reconcile_jobs.reconcile")

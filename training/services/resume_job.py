@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from accounts.limits import refuse_when_full
 from finetune.core import storage
 from finetune.core.errors import Conflict, invalid_field
 from training.models import TrainingJob
@@ -17,11 +18,12 @@ def resume_job(*, job: TrainingJob, checkpoint: int | None = None) -> TrainingJo
     """Queue a failed or cancelled job for its next attempt, which continues from the newest whole checkpoint.
 
     With `checkpoint` (a step) it goes back to that one: what came after it no longer counts and is learned anew.
-    Conflict in every other state; Invalid when its model or dataset is no longer usable, or there is no such checkpoint.
+    Conflict in every other state and at the owner's limits (see start_job); Invalid when its model or dataset is no longer usable, or there is no such checkpoint.
     """
     if job.status in (Status.FAILED, Status.CANCELLED):
         splits = {"train_split": job.train_split, "eval_split": job.eval_split}
         refuse_unusable(method=job.method, model=job.model, dataset=job.dataset, **splits)
+        refuse_when_full(job.owner)
         again: dict[str, Any] = {"finished_at": None, "error": None, "restarts": 0}
         reason = "Resumed: waiting for a free worker."
         if checkpoint is not None:

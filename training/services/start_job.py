@@ -9,6 +9,8 @@ from celery import shared_task
 from django.db import transaction
 from django.utils import timezone
 
+from accounts.limits import limits_of, refuse_when_full
+from accounts.models import User
 from finetune.core.errors import Conflict
 from training.lifecycle import move_job
 from training.models import TrainingJob
@@ -21,7 +23,8 @@ Status = TrainingJob.Status
 def start_job(*, job: TrainingJob) -> TrainingJob:
     """Queue a draft; a worker takes it when its turn comes. Starting a queued or running job again changes nothing.
 
-    Conflict once it has ended (resume or clone it); Invalid when its model or dataset is no longer usable.
+    Conflict once it has ended (resume or clone it), when as many of the owner's jobs wait as may, and when their files take all the
+    disk that they may; Invalid when its model or dataset is no longer usable.
     """
     if job.status == Status.DRAFT:
         splits = {"train_split": job.train_split, "eval_split": job.eval_split}
@@ -29,6 +32,7 @@ def start_job(*, job: TrainingJob) -> TrainingJob:
         refuse_devices(executor=job.executor, config=job.config)
         parts: dict[str, Any] = {"method": job.method, "executor": job.executor, "model": job.model, "dataset": job.dataset}
         refuse_config(**parts, eval_split=job.eval_split, config=job.config)
+        refuse_when_full(job.owner)
         facts = {} if job.inputs else facts_at_start(job)
         if enqueue(job, when=Status.DRAFT, reason="Started: waiting for a free worker.", **facts):
             return job
@@ -39,10 +43,27 @@ def start_job(*, job: TrainingJob) -> TrainingJob:
 
 def enqueue(job: TrainingJob, *, when: str | tuple[str, ...], reason: str, **values: Any) -> bool:
     """Move to `queued` at the end of the line and wake a worker after the commit; True if this caller made the move."""
-    moved = move_job(job, Status.QUEUED, when=when, reason=reason, **{"queued_at": timezone.now(), **values})
+    with transaction.atomic():
+        _refuse_too_many(job)
+        moved = move_job(
+            job, Status.QUEUED, when=when, reason=reason, **{"queued_at": timezone.now(), "moved_up_at": None, **values}
+        )
     if moved:
         wake_worker(job.pk)
     return moved
+
+
+def _refuse_too_many(job: TrainingJob) -> None:
+    """Conflict when as many of the owner's jobs wait as may. The owner's row is locked (SQLite has one writer anyway), so that of two
+    starts at the same moment the second one counts the first."""
+    limit = limits_of(job.owner).queued_jobs
+    if not limit:
+        return
+    list(User.objects.select_for_update().filter(pk=job.owner_id).values_list("pk"))
+    waiting = TrainingJob.objects.for_user(job.owner).waiting().exclude(pk=job.pk).count()
+    if waiting >= limit:
+        words = f"{waiting} of your jobs wait already, and no more than {limit} may. Start this one when one of them has begun"
+        raise Conflict(f"{words}, or cancel one.", code="queue_limit")
 
 
 def wake_worker(pk: int) -> None:
@@ -50,16 +71,18 @@ def wake_worker(pk: int) -> None:
     transaction.on_commit(functools.partial(run_job.delay, pk), robust=True)
 
 
-@shared_task(name="training.services.start_job.run_job")
-def run_job(pk: int) -> None:
+@shared_task(name="training.services.start_job.run_job", bind=True)
+def run_job(self: Any, pk: int) -> None:
     """One turn of a train worker: follow the job that comes first. The message only says that somebody waits, so a lost
     or doubled one is harmless and the order is that of the queue, whatever the broker does."""
     from celery_worker.lifecycle import stopping
     from training import supervisor
     from training.services.claim_job import claim_job
+    from training.services.reconcile_jobs import wake_waiting
 
     if stopping.is_set():
         return
-    claimed = claim_job(executor="local")
+    claimed = claim_job(executor="local", worker=self.request.hostname or "")
     if claimed is not None:
         supervisor.follow(*claimed, stop=stopping)
+        wake_waiting()  # a job that wanted these devices had its own message long ago

@@ -115,6 +115,16 @@ def ago(moment: datetime | None) -> SafeString | str:
 
 
 @register.filter
+def ahead(moment: datetime | None) -> SafeString | str:
+    """A coming moment for people: `in 5 min`, with the moment itself on hover."""
+    if moment is None:
+        return "–"
+    seconds = (moment - timezone.now()).total_seconds()
+    words = "now" if seconds < 10 else f"in {duration(seconds).rsplit(' ', 2)[0] if seconds >= 60 else duration(seconds)}"
+    return format_html('<time datetime="{}" title="{}">{}</time>', moment.isoformat(), f"{moment:%Y-%m-%d %H:%M:%S} UTC", words)
+
+
+@register.filter
 def decimals(value: float | str | None, places: int = 4) -> str:
     """A number to at most four decimals, without trailing zeros; an en dash for none."""
     return "–" if _missing(value) else f"{float(value):.{int(places)}f}"
