@@ -7,18 +7,18 @@ from typing import Any
 from finetune.core.templatetags.ui import compact
 from training.models import JobEvent, TrainingJob
 
-WAY = "Way of computing: "  # training.engine.fastpath says it once an attempt
+WAY, FUSED = "Way of computing: ", "Layers in fewer passes: "  # training.engine.fastpath says them once an attempt
 MOST_SAMPLES = 400
 
 
 def run_facts(job: TrainingJob) -> list[tuple[str, str]]:
-    """(label, words) pairs: device, precision, trained parameters, way of computing; only what the run has said."""
-    started, way = started_details(job), _way(job)
+    """(label, words) pairs: device, precision, trained parameters, ways of computing; only what the run has said."""
+    started = started_details(job)
     facts = [("Device", started.get("device")), ("Precision", started.get("dtype"))]
     if started.get("trainable_parameters") and started.get("parameters"):
         trained, whole = started["trainable_parameters"], started["parameters"]
         facts.append(("Trained parameters", f"{compact(trained)} of {compact(whole)} ({trained / whole:.2%})"))
-    facts.append(("Way of computing", way))
+    facts += [(prefix.rstrip(": "), _said(job, prefix)) for prefix in (WAY, FUSED)]
     return [(label, str(words)) for label, words in facts if words]
 
 
@@ -45,9 +45,10 @@ def samples_by_prompt(job: TrainingJob) -> list[dict[str, Any]]:
     return found[::-1]
 
 
-def _way(job: TrainingJob) -> str:
-    text = _logs(job).filter(payload__text__startswith=WAY).values_list("payload__text", flat=True).first()
-    return (text or "").removeprefix(WAY).rstrip(".")
+def _said(job: TrainingJob, prefix: str) -> str:
+    """What follows the prefix in the newest log line that begins with it."""
+    text = _logs(job).filter(payload__text__startswith=prefix).values_list("payload__text", flat=True).first()
+    return (text or "").removeprefix(prefix).rstrip(".")
 
 
 def _logs(job: TrainingJob) -> Any:

@@ -86,7 +86,7 @@ def test_losses_and_gradients_are_those_of_the_padded_batch(model, attempt) -> N
     with_head(model)
     loss, gradients = learn(model, rows(), padding_free=False)
     assert fastpath.choose(attempt, CPU, model)
-    fastpath.finish(CPU, model)
+    fastpath.finish(attempt, CPU, model)
     flat_loss, flat_gradients = learn(model, rows(), padding_free=True)
     # float32 carries 7 digits and sums are taken in another order: 1e-5 leaves room for a hundred roundings.
     assert flat_loss == pytest.approx(loss, rel=1e-5)
@@ -147,9 +147,9 @@ def test_the_label_loss_and_its_gradients_are_torchs(monkeypatch, per_slice, wit
         torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-5)
 
 
-def test_a_batch_without_any_label_costs_nothing_and_breaks_nothing(model) -> None:
+def test_a_batch_without_any_label_costs_nothing_and_breaks_nothing(model, attempt) -> None:
     with_head(model)
-    fastpath.finish(CPU, model)
+    fastpath.finish(attempt, CPU, model)
     inputs = batch([{"input_ids": [1, 2, 3], "labels": [-100] * 3}], padding_free=False)
     output = model(**inputs, use_cache=False, fused_lm_head=True)
     output.log_probs.sum().backward()

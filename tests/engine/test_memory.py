@@ -11,6 +11,7 @@ import pytest
 
 from training.engine import attention
 from training.engine.activations import Plan, saved_bytes
+from training.engine.fused.install import install
 from training.engine.memory import CPU_OVERHEAD, estimate_memory, optimizer_bytes, trained_parameters
 from training.engine.shapes import Shape, shape_from_config
 
@@ -55,7 +56,10 @@ def real_model(family: str, wanted: Plan) -> Any:
             fan_in_fan_out=family == "gpt2",
         )  # fmt: skip
         model = get_peft_model(model, settings)
-    add_fused_lm_head(model.get_base_model() if wanted.adapter == "lora" else model)
+    base = model.get_base_model() if wanted.adapter == "lora" else model
+    add_fused_lm_head(base)
+    if wanted.fused:
+        install(model, base)
     if wanted.checkpointing:
         model.activation_checkpointing_enable()
         model.enable_input_require_grads()
@@ -105,6 +109,11 @@ def measured_bytes(model: Any, wanted: Plan) -> int:
         ("llama", {"adapter": "none", "autocast": True}, 0.03),
         ("llama", {"half_base": True, "autocast": True}, 0.03),
         ("llama", {"lora_dropout": 0.1}, 0.05),
+        ("llama", {"fused": True}, 0.03),
+        ("llama", {"fused": True, "adapter": "none"}, 0.03),
+        ("llama", {"fused": True, "flattened": True, "half_base": True, "autocast": True}, 0.03),
+        ("llama", {"fused": True, "flattened": True, "adapter": "none", "autocast": True}, 0.03),
+        ("qwen3", {"fused": True, "flattened": True, "half_base": True, "autocast": True}, 0.05),
         ("qwen2", {"adapter": "none"}, 0.02),
         ("qwen3", {}, 0.05),
         ("gemma2", {"adapter": "none", "quadratic": True}, 0.10),

@@ -121,7 +121,8 @@ def test_the_same_seed_gives_the_same_weights_and_another_does_not(make_run) -> 
 def test_evaluation_counts_tokens_not_batches(make_run) -> None:
     values = []
     for size in (1, 4):
-        run_dir = make_run("sft", max_steps=1, per_device_train_batch_size=size, learning_rate=1e-9, eval_fraction=0.3)
+        options = {"max_steps": 1, "learning_rate": 1e-9, "eval_fraction": 0.3, "bf16": False}
+        run_dir = make_run("sft", per_device_train_batch_size=size, **options)
         assert run(run_dir.path) == 0
         values.append(metrics(run_dir, "eval")[0]["values"]["eval_loss"])
     assert values[0] == pytest.approx(values[1], rel=1e-5)

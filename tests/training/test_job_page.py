@@ -49,10 +49,12 @@ def test_the_facts_come_from_what_the_run_said(page: Client, job: TrainingJob) -
     details = {"device": "NVIDIA A100", "dtype": "bfloat16", "trainable_parameters": 10, "parameters": 1000}
     make_event(job, 11, "log", text="Training starts", details=details)
     make_event(job, 12, "log", text="Way of computing: no padding, bfloat16.")
+    make_event(job, 13, "log", text="Layers in fewer passes: adapters, norms.")
     html = part(page, job, "job-facts")
     assert "NVIDIA A100" in html
     assert "10 of 1,000 (1.00%)" in html
     assert "no padding, bfloat16<" in html
+    assert "adapters, norms<" in html
 
 
 def test_a_reproduction_tells_its_outcome_and_what_differs(page: Client, alice: User, job: TrainingJob) -> None:

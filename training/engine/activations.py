@@ -16,7 +16,7 @@ FLOAT, HALF = 4, 2  # bytes
 # On a GPU TRL's fused head works through tiles of so many positions and words (trl/kernels/chunked_logprob.py).
 TILE_POSITIONS, TILE_WORDS = 4096, 32768
 # Elsewhere ours (labelloss.py) makes so many logits at once, and their exponentials beside them.
-SLICE, SLICE_COPIES = 8_000_000, 2
+SLICE, SLICE_ROWS, SLICE_COPIES = 8_000_000, 256, 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +25,8 @@ class Plan:
 
     `tokens` are the positions computed in one micro-batch, padding included, `width` is its longest sequence, `scored` the
     positions whose logits are computed. `quadratic` says that attention keeps its scores; `padded` that it gets a mask;
-    `flattened` that the rows lie one after the other and each is attended to by itself (attention.py).
+    `flattened` that the rows lie one after the other and each is attended to by itself (attention.py); `fused` that layers are
+    computed in our own way (fused/).
     """
 
     adapter: str  # none, lora or qlora
@@ -45,6 +46,7 @@ class Plan:
     scored: int
     padded: bool
     flattened: bool = False
+    fused: bool = False
     quadratic: bool = False
 
     @property
@@ -74,7 +76,9 @@ def layer_bytes(shape: Shape, plan: Plan) -> float:
 
 def _norms(shape: Shape, plan: Plan) -> float:
     """RMSNorm computes in float32 and keeps its input; a norm that learns keeps the normed value too. LayerNorm keeps its input."""
-    kept = FLOAT * (2 if plan.trains_all and not shape.layer_norm else 1)
+    kept: float = FLOAT * (2 if plan.trains_all and not shape.layer_norm else 1)
+    if plan.fused and not shape.layer_norm:
+        kept = HALF if plan.half_base else FLOAT
     over_heads = (shape.attention_width + shape.kv_width) if shape.qk_norm else 0
     return kept * (shape.norms_per_layer * shape.hidden + over_heads)
 
@@ -87,11 +91,15 @@ def _inputs(shape: Shape, plan: Plan) -> float:
     if not plan.autocast:
         groups = {linear.part for linear in fed} if shape.norms_per_layer > 1 else {"both"}
         return FLOAT * shape.hidden * len(groups) if fed else 0.0
+    if _fused_adapter(plan) and plan.half_base:
+        return HALF * shape.hidden * len({linear.part for linear in fed})
     return HALF * shape.hidden * sum(linear.count * linear.active for linear in fed) / shape.layers
 
 
 def _attention(shape: Shape, plan: Plan) -> float:
     """Query, key, value, output and the row sums. With a mask, transformers repeats the shared heads and SDPA keeps the mask."""
+    if plan.fused and plan.flattened and plan.autocast and not plan.quadratic:
+        return plan.size * (2 * shape.attention_width + 2 * shape.kv_width)  # the scores are made again
     heads = shape.attention_width if plan.padded or plan.quadratic else shape.kv_width
     kept = plan.size * (2 * shape.attention_width + 2 * heads) + FLOAT * shape.heads
     if plan.padded:
@@ -103,7 +111,12 @@ def _attention(shape: Shape, plan: Plan) -> float:
     if any(linear.name in ("qkv_proj", "query_key_value") for linear in shape.linears):
         # The value is a view that keeps the fused projection alive beside the rotated query and key.
         kept += plan.size * (shape.attention_width + shape.kv_width)
-    recast = plan.adapter != "none" and plan.autocast and _closing(shape)[0] in {linear.name for linear in _learning(shape, plan)}
+    recast = (
+        not _fused_adapter(plan)
+        and plan.adapter != "none"
+        and plan.autocast
+        and _closing(shape)[0] in {linear.name for linear in _learning(shape, plan)}
+    )
     return kept + (HALF * shape.attention_width if recast else 0)
 
 
@@ -142,6 +155,11 @@ def _drops(plan: Plan) -> bool:
     return not plan.trains_all and plan.lora_dropout > 0
 
 
+def _fused_adapter(plan: Plan) -> bool:
+    """Whether an adapter and its layer are one step (fused/lora.py)."""
+    return plan.fused and plan.adapter == "lora" and not plan.dora and not _drops(plan)
+
+
 def _closing(shape: Shape) -> tuple[str, str]:
     """The names of attention's and the MLP's last layers, which don't read a norm's output."""
     last = {linear.part: linear.name for linear in shape.linears if linear.outputs == shape.hidden}
@@ -153,7 +171,8 @@ def head_bytes(shape: Shape, plan: Plan) -> float:
     states = plan.scored * shape.hidden * (FLOAT + plan.size)
     if plan.device == "cuda":
         return min(plan.scored, TILE_POSITIONS) * min(shape.vocab, TILE_WORDS) * plan.size + states
-    return min(plan.scored * shape.vocab, max(SLICE, shape.vocab)) * FLOAT * SLICE_COPIES + states
+    rows = max(1, min(SLICE_ROWS, SLICE // shape.vocab, plan.scored))
+    return rows * shape.vocab * FLOAT * SLICE_COPIES + states
 
 
 def work_bytes(shape: Shape, plan: Plan) -> float:

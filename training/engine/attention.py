@@ -46,7 +46,19 @@ def attend(
     prefixes = prefixes or [(0, 0)] * (len(bounds) - 1)
     if query.is_cuda and dropout == 0.0 and query.element_size() == 2:
         return _flash(query, key, value, cu_seq_lens_q, max_length_q, prefixes, scaling), None
+    if query.is_cpu and dropout == 0.0:
+        from .fused.precision import compute_dtype
+
+        if (dtype := compute_dtype(query)).itemsize == 2:
+            return _products(query.to(dtype), key.to(dtype), value.to(dtype), bounds, prefixes, scaling), None
     return _each(query, key, value, bounds, prefixes, dropout, scaling), None
+
+
+def _products(query: Any, key: Any, value: Any, bounds: list[int], prefixes: Any, scaling: float | None) -> Any:
+    """Plain matrix products: in bfloat16 a CPU is twice as quick with them as with SDPA."""
+    from .fused.attention import CausalAttention
+
+    return CausalAttention.apply(query, key, value, bounds, prefixes, scaling)
 
 
 def _each(query: Any, key: Any, value: Any, bounds: list[int], prefixes: Any, dropout: float, scaling: float | None) -> Any:

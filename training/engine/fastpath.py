@@ -12,7 +12,9 @@ from typing import Any
 
 from . import attention
 from .attempt import Attempt
+from .distributed import strategy
 from .model import Device
+from .options import Config
 
 LENGTHS = (23, 14)  # of the rows of the check: unequal, so that the padded batch has padding
 TWIN = 9  # tokens that the two begin with where the check is about sharing them
@@ -42,22 +44,46 @@ def choose(attempt: Attempt, device: Device, model: Any, *, pairs: bool = False)
     return padding_free
 
 
-def finish_pairs(model: Any, padding_free: bool) -> None:
+def finish_pairs(attempt: Attempt, device: Device, model: Any, padding_free: bool) -> None:
     """What must come after TRL has patched a model that learns from preferences: log-probabilities as `choose` said."""
     base = unwrapped(model)
     if _labels_only(base):
         from . import unpadded
 
         unpadded.install(base, flat=padding_free)
+    _fuse(attempt, device, model, base)
 
 
-def finish(device: Device, model: Any) -> None:
-    """What must come after TRL has patched the model: on a CPU, the loss from labelled positions only."""
+def finish(attempt: Attempt, device: Device, model: Any) -> None:
+    """What must come after TRL has patched the model: on a CPU, the loss from labelled positions only, and layers in fewer passes."""
     base = unwrapped(model)
     if device.kind == "cpu" and _labels_only(base):
         from . import labelloss
 
         labelloss.install(base)
+    _fuse(attempt, device, model, base)
+
+
+def fuses(config: Config, kind: str) -> bool:
+    """Whether layers are computed in our own way (fused/): on CPUs, where neither a compiler nor FSDP has its hands on them."""
+    return kind == "cpu" and not config.torch_compile and strategy(config) in ("none", "ddp")
+
+
+def _fuse(attempt: Attempt, device: Device, model: Any, base: Any) -> None:
+    """Put our layers in if the model's answers stay the same with them; says so in the log."""
+    if not fuses(attempt.config, device.kind):
+        return
+    from .fused.install import install
+
+    rows = _rows(base)
+    before = _padded_logits(base, rows)
+    names, undo = install(model, base)
+    worst = max(_distance(one, two) for one, two in zip(_padded_logits(base, rows), before, strict=True))
+    if not worst <= TOLERANCE[before[0].element_size()]:
+        undo()
+        attempt.log(f"This model's layers are computed as transformers does it: ours differ by {worst:.1e}.", "warning")
+    elif names:
+        attempt.log(f"Layers in fewer passes: {', '.join(names)}.")
 
 
 def unwrapped(model: Any) -> Any:

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 IGNORED = -100
-SLICE = 8_000_000  # logits held at once (32 MB in float32)
+SLICE, ROWS = 8_000_000, 256  # logits, and rows of them, that are held at once (so that they stay in the cache)
 # A model with one of these set treats its logits in its own way; TRL knows how.
 SPECIAL = ("final_logit_softcapping", "logit_scale", "output_multiplier", "lm_head_multiplier", "logits_scaling")
 
@@ -61,7 +61,7 @@ class LabelLogProbs(torch.autograd.Function):
 
 
 def _slices(count: int, vocabulary: int) -> list[slice]:
-    rows = max(1, SLICE // vocabulary)
+    rows = max(1, min(ROWS, SLICE // vocabulary))
     return [slice(start, min(start + rows, count)) for start in range(0, count, rows)]
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from . import duration
 from .activations import Plan
 from .duration import Workload, workload
+from .fastpath import fuses
 from .memory import Memory, estimate_memory
 from .model import Device, uses_bf16, uses_checkpointing
 from .options import MUTATING_INITS, PREFERENCE
@@ -126,6 +127,7 @@ def plan_for(shape: Shape, method: str, config: Config, device: Device, work: Wo
         scored=max(1, int(work.largest * labelled)),
         padded=padded,
         flattened=not padded and (rows > 1 or config.packing),
+        fused=fuses(config, device.kind),
         # Attention that is written out keeps its scores: Gemma 2 has no other, and no CPU kernel drops them at random.
         quadratic=shape.family == "gemma2" or (shape.attention_dropout and device.kind != "cuda"),
     )

@@ -93,7 +93,7 @@ def settle(
     attempt: Attempt, device: Device, trainer: Any, examples: Examples, resumed: Checkpoint | None, means: Means, *, flat: bool
 ) -> Any:
     """Make TRL's trainer ours: quick log-probabilities, a float32 adapter, events and checkpoints. Returns it."""
-    fastpath.finish_pairs(trainer.model, flat)
+    fastpath.finish_pairs(attempt, device, trainer.model, flat)
     in_full_precision(trainer.model)
     trainer.attach(attempt, device.kind, resumed, means, lambda steps: started(attempt, device, trainer, examples, resumed, steps))
     return trainer

@@ -27,7 +27,8 @@ from .checkpoints import sha256
 from .datacache import KEEP_SECONDS, cache_folder
 
 # Code that decides the numbers.
-MAKERS = ("reference.py", "unpadded.py", "attention.py", "labelloss.py", "preference_data.py", "quantization.py")
+FUSED = ("fused/attention.py", "fused/lora.py", "fused/norm.py", "fused/rotary.py")
+MAKERS = ("reference.py", "unpadded.py", "attention.py", "labelloss.py", "preference_data.py", "quantization.py", *FUSED)
 COLUMNS = {"dpo": ("ref_chosen_logps", "ref_rejected_logps"), "kto": ("ref_logps", "ref_KL_logps")}
 
 
@@ -174,7 +175,7 @@ def _key(attempt: Attempt, trainer: Any, name: str, flat: bool) -> str:
         "order": config.seed if attempt.spec.method == "kto" else None,
         "precision": [str(base.dtype), trainer.args.bf16, trainer.args.fp16, flat],
         "machine": [str(base.device), torch.get_num_threads(), torch.backends.cpu.get_cpu_capability(), _gpu()],
-        "makers": [sha256(Path(__file__).with_name(maker)) for maker in MAKERS],
+        "makers": [sha256(Path(__file__).parent / maker) for maker in MAKERS],
         "packages": [importlib.metadata.version(package) for package in ("torch", "transformers", "trl", "peft")],
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

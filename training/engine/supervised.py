@@ -115,7 +115,7 @@ def sft_trainer(
         eval_dataset=examples.evaluation,
         processing_class=tokenizer,
     )
-    fastpath.finish(device, model)
+    fastpath.finish(attempt, device, model)
     look_at_first_batch(attempt, trainer, tokenizer)
     trainer.attach(
         attempt, device.kind, resumed, TokenMeans(), lambda steps: started(attempt, device, trainer, examples, resumed, steps)
