@@ -11,7 +11,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run setup demo test test-servers test-chaos lint types worker bench shell openapi migrations
+.PHONY: help run setup demo test test-servers test-gguf test-chaos lint types worker bench shell openapi migrations
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -33,6 +33,10 @@ test: setup $(VENV)/.test-packages lint types ## lint, types and the whole test 
 
 test-servers: setup $(VENV)/.test-packages ## the platform's tests on PostgreSQL and Redis instead of SQLite and Valkey
 	$(BIN)/python -m tests.servers -m "not engine and not stack and not browser" $(ARGS)
+
+test-gguf: setup $(VENV)/.test-packages ## GGUF files read by llama.cpp itself; its first build takes some minutes
+	$(PIP) -r tests/gguf-requirements.txt
+	$(BIN)/pytest tests/models_app/test_gguf_tokens.py $(ARGS)
 
 test-chaos: setup $(VENV)/.test-packages ## kill every part at every moment of a job's life; make test does a few of these
 	CHAOS=all $(BIN)/pytest tests/chaos $(ARGS)

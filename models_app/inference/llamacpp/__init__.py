@@ -1,0 +1,1 @@
+"""Models in llama.cpp's file format, GGUF: which families, their numbers, tokenizer and weights."""
