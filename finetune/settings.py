@@ -255,6 +255,10 @@ HF_ENDPOINT = env.env_str("HF_ENDPOINT", "https://huggingface.co")
 # Whether repositories that only have pickled weights may be downloaded; they are turned into safetensors before anything reads them.
 ALLOW_PICKLE_MODELS = env.env_bool("ALLOW_PICKLE_MODELS", False)
 OLLAMA_HOST = env.env_str("OLLAMA_HOST", "http://127.0.0.1:11434")
+# Other Ollama servers that people may name, as host or host:port. OLLAMA_HOST is always allowed, nothing else is.
+OLLAMA_ALLOWED_HOSTS = env.env_list("OLLAMA_ALLOWED_HOSTS", [])
+# llama.cpp's llama-quantize: with it GGUF files can have k-quants (q4_k_m and its like).
+LLAMA_QUANTIZE = env.env_str("LLAMA_QUANTIZE")
 
 # --- Operation -----------------------------------------------------------------------------------------------
 # Who may read /metrics with `Authorization: Bearer …`; without one only an operator's session.

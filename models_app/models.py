@@ -102,3 +102,50 @@ class LanguageModel(Lifecycle):
         """The id of the job that made it (training.TrainingJob points here)."""
         made_by = getattr(self, "produced_by", None)
         return made_by.pk if made_by else None
+
+
+class Export(Lifecycle):
+    """Files of a model in another form, made once and kept with it: queued → running → ready | failed | cancelled."""
+
+    class Format(models.TextChoices):
+        ADAPTER = "adapter"
+        MERGED = "merged"
+        GGUF = "gguf", "GGUF"
+
+    class Status(models.TextChoices):
+        QUEUED = "queued"
+        RUNNING = "running"
+        READY = "ready"
+        FAILED = "failed"
+        CANCELLED = "cancelled"
+
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="model_exports")
+    model = models.ForeignKey(LanguageModel, on_delete=models.CASCADE, related_name="exports")
+    format = models.CharField(max_length=20, choices=Format)
+    quantization = models.CharField(max_length=20, blank=True, help_text="Number format; empty keeps the model's own.")
+    status = StatusField(choices=Status, default=Status.QUEUED)
+    progress = models.JSONField(null=True)
+    error = models.TextField(blank=True, help_text="Why it failed, in words.")
+    tries = models.PositiveSmallIntegerField(default=0, help_text="How often a worker has begun it.")
+    files = models.JSONField(default=list, help_text="[{path, bytes, sha256}]")
+    bytes = models.PositiveBigIntegerField(default=0)
+    checks = models.JSONField(default=dict, help_text="How the merged weights compare with base and adapter.")
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    objects = OwnedQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created_at", "-pk"]
+        constraints = [models.UniqueConstraint("model", "format", "quantization", name="export_once")]
+
+    def __str__(self) -> str:
+        return " ".join(word for word in (str(self.model), self.get_format_display(), self.quantization) if word)
+
+    @property
+    def busy(self) -> bool:
+        return self.status in (self.Status.QUEUED, self.Status.RUNNING)
+
+    @property
+    def directory(self) -> Path:
+        return storage.export_dir(self.pk)

@@ -17,7 +17,11 @@ def run_program(module: str, *arguments: str, on_wait: Callable[[], None], what:
 
     Invalid, with its last line, when it fails; `what` names it in the sentence.
     """
-    command = [sys.executable, "-m", f"models_app.inference.{module}", *arguments]
+    run_command([sys.executable, "-m", f"models_app.inference.{module}", *arguments], on_wait=on_wait, what=what)
+
+
+def run_command(command: list[str], *, on_wait: Callable[[], None], what: str) -> None:
+    """The same for any program."""
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(settings.BASE_DIR)}
     with subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment, cwd=settings.BASE_DIR, text=True

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from finetune.core.templatetags.ui import duration, size
-from models_app.models import LanguageModel
+from models_app.models import Export, LanguageModel
 
 
 @dataclass(frozen=True)
@@ -27,4 +27,25 @@ def bar_of(model: LanguageModel) -> Bar:
         return Bar(None, f"{done} of {total} {progress.get('unit', '')}" if total else "Asking the Hub")
     rate, left = progress.get("rate"), progress.get("eta_seconds")
     parts = [f"{size(done)} of {size(total)}", f"{size(rate)}/s" if rate else "", f"{duration(left)} left" if left else ""]
+    return Bar(done / total, " · ".join(part for part in parts if part))
+
+
+STAGES = {
+    "merging": "Merging the adapter into its base",
+    "comparing": "Comparing the merged model with base and adapter",
+    "converting": "Writing GGUF",
+    "quantizing": "Quantizing",
+    "checksums": "Computing checksums",
+}
+
+
+def bar_of_export(export: Export) -> Bar:
+    progress = export.progress or {}
+    if not progress:
+        return Bar(None, "Waiting for a worker")
+    words, done, total = STAGES.get(progress.get("stage", ""), ""), progress.get("done"), progress.get("total")
+    if not total:
+        return Bar(None, words)
+    left = progress.get("eta_seconds")
+    parts = [words, f"{size(done)} of {size(total)}", f"{duration(left)} left" if left else ""]
     return Bar(done / total, " · ".join(part for part in parts if part))

@@ -3,7 +3,7 @@
 from django.urls import path
 from rest_framework.routers import SimpleRouter
 
-from models_app import consumers, hub_api, hub_pages
+from models_app import consumers, export_api, export_pages, hub_api, hub_pages
 from models_app import pages as views
 from models_app.api import ModelViewSet
 
@@ -19,6 +19,10 @@ pages: list = [
     path("storage", hub_pages.disk, name="model-storage"),
     path("<int:pk>/cancel-download", hub_pages.cancel, name="model-cancel-download"),
     path("<int:pk>/push", hub_pages.push, name="model-push"),
+    path("<int:pk>/exports", export_pages.exports, name="model-exports"),
+    path("<int:pk>/exports/<int:export>/download", export_pages.download, name="export-download"),
+    path("<int:pk>/exports/<int:export>/cancel", export_pages.cancel, name="export-cancel"),
+    path("<int:pk>/exports/<int:export>/delete", export_pages.delete, name="export-delete"),
     path("<int:pk>", views.detail, name="model"),
     path("<int:pk>/edit", views.edit, name="model-edit"),
     path("<int:pk>/latest", views.latest, name="model-latest"),
@@ -30,6 +34,11 @@ api: list = [
     path("models/huggingface/popular", hub_api.HubPopularView.as_view(), name="api-hub-popular"),
     path("models/huggingface/info/<path:repo_id>", hub_api.HubInfoView.as_view(), name="api-hub-info"),
     path("models/huggingface/download", hub_api.HubDownloadView.as_view(), name="api-hub-download"),
+    path("models/<int:pk>/export", export_api.ExportView.as_view(), name="api-export"),
+    path("models/<int:pk>/exports", export_api.ExportListView.as_view(), name="api-exports"),
+    path("models/<int:pk>/exports/<int:export>", export_api.ExportDetailView.as_view(), name="api-export-detail"),
+    path("models/<int:pk>/exports/<int:export>/cancel", export_api.ExportCancelView.as_view(), name="api-export-cancel"),
+    path("models/<int:pk>/exports/<int:export>/download", export_api.ExportDownloadView.as_view(), name="api-export-download"),
     *router.urls,
 ]
 websocket: list = [

@@ -50,6 +50,11 @@ def model_dir(pk: int) -> Path:
     return settings.DATA_DIR / "models" / str(pk)
 
 
+def export_dir(pk: int) -> Path:
+    """exports/<id>/: a model's files in another form."""
+    return settings.DATA_DIR / "exports" / str(pk)
+
+
 def job_dir(pk: int) -> Path:
     """runs/<job>/: one run directory for each attempt."""
     return settings.DATA_DIR / "runs" / str(pk)

@@ -23,18 +23,21 @@ TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json
 OF_THE_BASE = ("generation_config.json", "tokenizer.model", "LICENSE", "LICENSE.txt", "NOTICE")
 
 
-def merge(base: Path, adapter: Path, output: Path, *, dtype: str = "", on_bytes: Callable[[int, int], None] | None = None) -> bool:
+def merge(
+    base: Path, adapter: Path | None, output: Path, *, dtype: str = "", on_bytes: Callable[[int, int], None] | None = None
+) -> bool:
     """Write the merged model to `output` in safetensors, in the base's number formats or all in `dtype` (bf16, fp16, fp32).
 
-    The adapter's tokenizer comes along where it has one, else the base's. True when it went piece by piece.
+    The adapter's tokenizer comes along where it has one, else the base's. Without an adapter only the number format changes. True when
+    it went piece by piece.
     """
     output.mkdir(parents=True, exist_ok=True)
-    layers = _layers(base, adapter)
-    if layers is None:
+    layers = _layers(base, adapter) if adapter else {}
+    if layers is None and adapter:
         _merge_whole(base, adapter, output, dtype)
         return False
-    _merge_pieces(base, layers, output, DTYPES.get(dtype, ""), on_bytes or (lambda done, total: None))
-    _copy_rest(base, adapter, output, DTYPES.get(dtype, ""))
+    _merge_pieces(base, layers or {}, output, DTYPES.get(dtype, ""), on_bytes or (lambda done, total: None))
+    _copy_rest(base, adapter or base, output, DTYPES.get(dtype, ""))
     return True
 
 
@@ -188,7 +191,13 @@ def main() -> None:
     parser.add_argument("--dtype", choices=list(DTYPES), default="")
     parser.add_argument("--progress", type=Path)
     given = parser.parse_args()
-    merge(given.base, given.adapter, given.output, dtype=given.dtype, on_bytes=Progress(given.progress))
+    merge(
+        given.base,
+        None if str(given.adapter) == "-" else given.adapter,
+        given.output,
+        dtype=given.dtype,
+        on_bytes=Progress(given.progress),
+    )
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import ProtectedError
 
+from finetune.core import storage
 from finetune.core.errors import Conflict
 from models_app import hub_transfer
 from models_app.models import LanguageModel
@@ -21,11 +22,14 @@ def delete_model(*, model: LanguageModel) -> None:
     """
     _check_unused(model)
     owner, family, pk = model.owner, model.family, model.pk
+    exports = list(model.exports.values_list("pk", flat=True))
     try:
         with transaction.atomic():
             model.delete()
             _mark_latest_left(owner, family)
             transaction.on_commit(partial(hub_transfer.remove_model_files, pk), robust=True)
+            for export in exports:
+                transaction.on_commit(partial(storage.remove_tree, storage.export_dir(export)), robust=True)
     except ProtectedError:  # somebody began to use it between the check and the deletion
         raise Conflict(f"“{model}” has just come into use. Reload and look again.", code="model_in_use") from None
 
