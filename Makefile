@@ -11,7 +11,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run setup demo test test-servers test-gguf test-chaos lint types worker bench shell openapi migrations
+.PHONY: help run setup demo test test-servers test-gguf test-chaos lint types worker bench shell openapi migrations screenshots
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -37,6 +37,9 @@ test-servers: setup $(VENV)/.test-packages ## the platform's tests on PostgreSQL
 test-gguf: setup $(VENV)/.test-packages ## GGUF files read by llama.cpp itself; its first build takes some minutes
 	$(PIP) -r tests/gguf-requirements.txt
 	$(BIN)/pytest tests/models_app/test_gguf_tokens.py $(ARGS)
+
+screenshots: setup $(VENV)/.test-packages ## photograph every page, three widths, light and dark, into FOLDER
+	$(BIN)/python -m tests.e2e.gallery $(or $(FOLDER),screenshots)
 
 test-chaos: setup $(VENV)/.test-packages ## kill every part at every moment of a job's life; make test does a few of these
 	CHAOS=all $(BIN)/pytest tests/chaos $(ARGS)

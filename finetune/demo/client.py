@@ -15,13 +15,13 @@ POLL_SECONDS = 1.0
 
 
 class Client:
-    """Signed in as somebody new."""
+    """Signed in as somebody new, called `name` where that matters."""
 
-    def __init__(self, url: str):
+    def __init__(self, url: str, name: str = "", password: str = ""):
         self.url = url
         self._http = httpx.Client(base_url=url, timeout=180)
-        name = f"demo-{secrets.token_hex(4)}"
-        body = {"username": name, "email": f"{name}@example.org", "password": secrets.token_urlsafe(16)}
+        name = name or f"demo-{secrets.token_hex(4)}"
+        body = {"username": name, "email": f"{name}@example.org", "password": password or secrets.token_urlsafe(16)}
         self.token: str = self.call("POST", "/api/auth/register", json=body)["access"]
         self._http.headers["Authorization"] = f"Bearer {self.token}"
 

@@ -1,0 +1,129 @@
+"""Every page of the product with something on it: for screenshots, and for the accessibility test.
+
+    python -m tests.e2e.gallery FOLDER        make screenshots FOLDER=…
+
+starts an installation of its own, puts sample data into it and photographs each page at three widths, light and dark.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Page
+
+from finetune.demo.client import Client
+from finetune.demo.stack import running_stack
+from tests.e2e.browser import chromium
+
+PASSWORD = "correct horse battery"
+WIDTHS = ((1440, 900), (768, 1024), (390, 844))
+SHORT = {"max_steps": 30, "logging_steps": 1, "eval_steps": 10, "save_steps": 10, "max_length": 128, "learning_rate": 5e-3}
+PAIRS = [
+    {"prompt": f"How many legs have {n} dogs?", "chosen": f"They have {4 * n} legs.", "rejected": f"They have {n} legs."}
+    for n in range(1, 25)
+]
+
+
+@dataclass(frozen=True)
+class Filled:
+    """What `fill` made: ids that stand in the pages' addresses."""
+
+    base: int
+    tuned: int
+    dataset: int
+    pairs: int
+    done: int
+    draft: int
+
+
+def fill(client: Client) -> Filled:
+    """A base and a tuned model, two datasets, a job that succeeded and a draft."""
+    sample = client.call("POST", "/api/training/sample")
+    base, dataset = sample["model_id"], sample["dataset_id"]
+    client.wait(f"/api/models/{base}", {"ready"}, seconds=200)
+    client.wait(f"/api/datasets/{dataset}", {"ready"}, seconds=60)
+    content = "".join(json.dumps(row) + "\n" for row in PAIRS) + "this is no JSON\n"
+    pairs = client.call("POST", "/api/datasets/upload", files={"file": ("legs.jsonl", content)})["id"]
+    client.wait(f"/api/datasets/{pairs}", {"ready", "invalid"}, seconds=60)
+    done = _train(client, "bicycles", base, dataset, "lora", SHORT | {"sample_prompts": ["Do you repair tyres?"]})
+    client.call("POST", f"/api/training/{done}/start")
+    draft = _train(client, "legs by preference", base, pairs, "dpo", {"max_steps": 4, "max_length": 128})
+    tuned = client.wait(f"/api/training/{done}", {"succeeded", "failed"}, seconds=200)["output_model_id"]
+    return Filled(base=base, tuned=tuned, dataset=dataset, pairs=pairs, done=done, draft=draft)
+
+
+def _train(client: Client, name: str, model: int, dataset: int, method: str, config: dict[str, Any]) -> int:
+    body = {"name": name, "model_id": model, "dataset_id": dataset, "method": method, "config": config}
+    return client.call("POST", "/api/training", json=body)["id"]
+
+
+def addresses(filled: Filled) -> dict[str, str]:
+    """Route name (with a word for a second look) → path. tests/contract/test_gallery.py checks that no page is missing."""
+    return {
+        "home": "/",
+        "datasets": "/datasets/",
+        "dataset-upload": "/datasets/upload",
+        "dataset": f"/datasets/{filled.dataset}",
+        "dataset-problems": f"/datasets/{filled.pairs}/problems",
+        "dataset-statistics": f"/datasets/{filled.dataset}/statistics",
+        "dataset-split": f"/datasets/{filled.dataset}/split",
+        "dataset-versions": f"/datasets/{filled.dataset}/versions",
+        "dataset-mapping": f"/datasets/{filled.pairs}/mapping",
+        "models": "/models/",
+        "hub": "/models/hub",
+        "model-storage": "/models/storage",
+        "model": f"/models/{filled.tuned}",
+        "jobs": "/training/",
+        "job-new": f"/training/new?dataset={filled.dataset}&model={filled.base}",
+        "job": f"/training/{filled.done}",
+        "job draft": f"/training/{filled.draft}",
+        "checkpoint-try": f"/training/{filled.done}/checkpoints/30/try",
+        "jobs-compare": f"/training/compare?ids={filled.done}&ids={filled.draft}",
+        "templates": "/training/templates/",
+        "template": "/training/templates/lora-balanced",
+        "devices": "/training/devices",
+        "settings": "/settings",
+        "sign-in": "/sign-in",
+        "register": "/register",
+    }
+
+
+def sign_in(page: Page, url: str, name: str) -> None:
+    """Through the page, as a person."""
+    page.goto(f"{url}/sign-in")
+    page.locator("[name=username]").fill(name)
+    page.locator("[name=password]").fill(PASSWORD)
+    page.locator("form").get_by_role("button").last.click()
+    page.wait_for_url(f"{url}/")
+
+
+def main(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    with running_stack() as stack, chromium() as browser:
+        filled = fill(Client(stack.url, "gallery", PASSWORD))
+        page = browser.new_page()
+        for name in ("sign-in", "register"):
+            _shoot(page, stack.url + addresses(filled)[name], folder / name)
+        sign_in(page, stack.url, "gallery")
+        for name, path in addresses(filled).items():
+            if name not in ("sign-in", "register"):
+                _shoot(page, stack.url + path, folder / name.replace(" ", "-"))
+
+
+def _shoot(page: Page, address: str, file: Path) -> None:
+    for width, height in WIDTHS:
+        page.set_viewport_size({"width": width, "height": height})
+        page.goto(address)
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            page.wait_for_timeout(350)
+            page.screenshot(path=f"{file}-{width}-{scheme}.png", full_page=True)
+    print(address)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,50 @@
+"""No page has an accessibility violation that axe can find; and none scrolls sideways on a phone."""
+
+from __future__ import annotations
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page
+
+from finetune.demo.client import Client
+from tests.e2e.browser import chromium
+from tests.e2e.conftest import Stack
+from tests.e2e.gallery import PASSWORD, addresses, fill, sign_in
+
+pytestmark = [pytest.mark.browser, pytest.mark.stack, pytest.mark.timeout(400)]
+
+LOOKS = (("light", 1440, 900), ("dark", 390, 844))
+
+
+def test_every_page_can_be_used_by_everybody(stack: Stack) -> None:
+    filled = fill(Client(stack.url, "gallery", PASSWORD))
+    with chromium() as browser:
+        found = [problem for look in LOOKS for problem in _walk(browser, stack, addresses(filled), *look)]
+    assert found == []
+
+
+def _walk(browser: Browser, stack: Stack, pages: dict[str, str], scheme: str, width: int, height: int) -> list[str]:
+    context = browser.new_context(
+        viewport={"width": width, "height": height},
+        color_scheme=scheme,  # type: ignore[arg-type]
+        reduced_motion="reduce",
+    )
+    page, found = context.new_page(), []
+    page.on("pageerror", lambda error: found.append(f"{page.url}: {error}"))
+    axe = Axe()
+    for name in sorted(pages, key=lambda name: name not in ("sign-in", "register")):
+        if name == "home":
+            sign_in(page, stack.url, "gallery")
+        page.goto(stack.url + pages[name])
+        assert page.url.endswith(pages[name]), f"{name} sent us to {page.url}"
+        found += [f"{name} ({scheme}, {width}): {problem}" for problem in _problems(page, axe)]
+    context.close()
+    return found
+
+
+def _problems(page: Page, axe: Axe) -> list[str]:
+    page.wait_for_timeout(150)  # colours that fade are judged where they end
+    violations = axe.run(page).response["violations"]
+    problems = [f"{item['id']}: {node['html'][:200]}" for item in violations for node in item["nodes"]]
+    wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    return problems + ([f"is {wide} px wider than the screen"] if wide > 0 else [])
