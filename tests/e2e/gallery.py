@@ -85,6 +85,7 @@ def addresses(filled: Filled) -> dict[str, str]:
         "jobs-compare": f"/training/compare?ids={filled.done}&ids={filled.draft}",
         "templates": "/training/templates/",
         "template": "/training/templates/lora-balanced",
+        "queue": "/training/queue",
         "devices": "/training/devices",
         "settings": "/settings",
         "sign-in": "/sign-in",
