@@ -164,7 +164,7 @@ def _statistics(dataset: Dataset, model_id: int | None, limit: int | None) -> di
     found = read_statistics(dataset=dataset, measurement=measurement, max_length=limit)
     progress = found["progress"] or {}
     fraction = progress["done"] / progress["total"] if progress.get("total") else None
-    return {"found": found, "fraction": fraction, "counting": found["status"] in ("queued", "running")}
+    return {"found": found, "fraction": fraction, "counting": measurement is not None and found["status"] in ("queued", "running")}
 
 
 # --- Split --------------------------------------------------------------------------------------------------------------------

@@ -77,6 +77,9 @@ class Dataset(Lifecycle):
     # Every write of the background reader names the attempt it belongs to, so that one taken for dead can't write any more.
     attempt = models.PositiveIntegerField(default=0)
     restarts = models.PositiveIntegerField(default=0, help_text="Readings begun again because a worker was lost.")
+    examined = models.BooleanField(default=True, help_text="False while the doctor looks at rows that can be used already.")
+    examinations = models.PositiveIntegerField(default=0, help_text="Like `attempt`, for the doctor.")
+    division = models.JSONField(null=True, blank=True, help_text="A split that is being made: services/split_dataset.py.")
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -103,6 +106,11 @@ class Dataset(Lifecycle):
         return self.status in (self.Status.UPLOADED, self.Status.VALIDATING)
 
     @property
+    def is_moving(self) -> bool:
+        """Something in the background changes what there is to see."""
+        return self.is_busy or not self.examined or (self.division is not None and "error" not in self.division)
+
+    @property
     def is_held_by_a_gate(self) -> bool:
         """The rows can be read, but more of them have a problem than is tolerated (datasets_app/gates.py)."""
         return self.status == self.Status.INVALID and "gate_failed" in self.report.get("counts", {})
@@ -116,6 +124,11 @@ class Dataset(Lifecycle):
     def rows_file(self) -> Path:
         """The normalised rows (datasets_app/formats/schemas.py), Parquet."""
         return self.directory / "rows.parquet"
+
+    @property
+    def problems_folder(self) -> Path:
+        """Which rows have which problem (datasets_app/formats/problemindex.py)."""
+        return self.directory / "problems"
 
     def split_file(self, name: str) -> Path:
         """The rows of one split, Parquet like `rows_file`; that file itself while the rows are not divided."""

@@ -43,13 +43,17 @@ class DatasetSerializer(serializers.ModelSerializer):
     )
     problems = ProblemCountsSerializer(read_only=True)
     progress = DatasetProgressSerializer(read_only=True, allow_null=True)
+    examined = serializers.BooleanField(
+        read_only=True,
+        help_text="False while the doctor still looks at rows that can be used already; then its findings are incomplete.",
+    )
 
     class Meta:
         model = Dataset
         fields = (
             *("id", "name", "description", "status", "format", "kind", "rows", "bytes", "columns", "mapping", "content_hash"),
             *("source_name", "version", "parent", "origin", "splits", "split_plan", "problems"),
-            *("created_at", "updated_at", "progress"),
+            *("created_at", "updated_at", "progress", "examined"),
         )
         read_only_fields = tuple(set(fields) - {"name", "description"})
 

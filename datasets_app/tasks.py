@@ -1,8 +1,9 @@
 """The background halves of this app's verbs, so that Celery finds them."""
 
+from datasets_app.services.examine_dataset import examine
 from datasets_app.services.measure_dataset import measure
 from datasets_app.services.reconcile_datasets import reconcile
 from datasets_app.services.render_rows import render
 from datasets_app.services.validate_dataset import ingest
 
-__all__ = ["ingest", "measure", "reconcile", "render"]
+__all__ = ["examine", "ingest", "measure", "reconcile", "render"]

@@ -1,45 +1,74 @@
-"""One pass over the rows, beside the reader's: every row is looked at once, and what is found is counted and partly kept."""
+"""The pass over the usable rows: every one is looked at once, and what is found is counted and partly kept."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from datasets_app.doctor import comparisons, texts, tools, turns
 from datasets_app.doctor.fixes import TURNS
 from datasets_app.doctor.summary import Summary
 from datasets_app.doctor.together import Together
-from datasets_app.formats.picking import columns_of
 from datasets_app.formats.problems import EXCERPT, KEPT_PER_RULE, Problem, Problems
-from datasets_app.formats.schemas import SHAPES, Shape, apply_mapping
+from datasets_app.formats.rowsfile import count_rows, iterate
 
 LONG_ROW = 2048  # tokens, estimated, where no max_length was named
+TELL_EVERY = 1000  # rows
+OnRows = Callable[[int, int], None]  # (rows done, rows in all); may raise to stop the pass
+
+
+def examine(
+    rows_file: Path, kind: str, problems: Problems, unusable: list[int], on_rows: OnRows, max_length: int | None = None
+) -> dict[str, Any]:
+    """Look at every row of the file; what is found goes into `problems`. The rows' summary (summary.py).
+
+    `unusable` are the numbers (ascending, from 1) of the uploaded rows that did not get into the file.
+    """
+    doctor, total = Doctor(kind, problems, max_length), count_rows(rows_file)
+    numbers = _numbers(unusable)
+    done = 0
+    for batch in iterate(rows_file):
+        for row in batch:
+            doctor.row(done, next(numbers), row)
+            done += 1
+        if done % TELL_EVERY < len(batch):
+            on_rows(done, total)
+    on_rows(total, total)
+    return doctor.finish()
+
+
+def _numbers(unusable: list[int]) -> Iterator[int]:
+    """The numbers in the uploaded file of the rows that are left, one after the other."""
+    number, left_out = 0, iter([*unusable, 0])
+    next_out = next(left_out)
+    while True:
+        number += 1
+        while number == next_out:
+            number, next_out = number + 1, next(left_out)
+        yield number
 
 
 class Doctor:
-    """Looks at the rows of one file. `mapping` and `shape` say which columns of the raw rows are in use."""
+    """Looks at the rows of one dataset."""
 
-    def __init__(self, shape: Shape, mapping: dict[str, Any], problems: Problems, max_length: int | None = None):
-        self.shape, self.mapping, self.problems = shape, mapping, problems
+    def __init__(self, kind: str, problems: Problems, max_length: int | None = None):
+        self.kind, self.problems = kind, problems
         self.max_length = max_length or LONG_ROW
-        self.summary, self.together, self.lengths = Summary(), Together(shape.kind), comparisons.Lengths()
-        self.used = set(columns_of(mapping)) | (set(shape.fields) - set(mapping))
-        self.columns: dict[str, None] = {}
-        self.others = [other for other in SHAPES if other is not shape and not _within(other, shape)]
+        self.summary, self.together, self.lengths = Summary(), Together(kind), comparisons.Lengths()
 
-    def row(self, line: int, number: int, raw: dict[str, Any], row: dict[str, Any]) -> None:
-        """One usable row: as it was read and as it is stored."""
-        where = _Where(self.problems, line, number)
-        if len(self.columns) < 500:
-            self.columns.update(dict.fromkeys(raw))
-        self._two_formats(raw, where)
+    def row(self, at: int, number: int, row: dict[str, Any]) -> None:
+        """One row: its place in the file of usable rows, its number in the uploaded file, and what it holds."""
+        line = row["line"]
+        where = _Where(self.problems, line, number, at)
         said = said_in(row)
         for path, role, text in said:
             self._text(path, role, text, where)
         self._turns(row, where)
-        tokens = self.summary.add(row, raw, said)
+        tokens = self.summary.add(said)
         if tokens > self.max_length:
             where.note("long_rows", f"About {tokens:,} tokens, more than {self.max_length:,}.", "", "")
-        before = self.together.add(line, row)
+        before = self.together.add(line, number, row)
         if before is not None:
             where.note("conflicting", f"The question of line {before} again, with another answer.", "", "")
 
@@ -51,9 +80,11 @@ class Doctor:
             where.note("outer_space", "Blanks or line breaks stand around the answer.", path, "")
 
     def _turns(self, row: dict[str, Any], where: _Where) -> None:
-        if self.shape.kind == "preference":
+        if self.kind == "preference":
             for rule, words, path in comparisons.problems_of(row, self.lengths):
                 where.note(rule, words, path, "")
+        if row.get("tools"):
+            self.together.toolsets[tools.names_of(row["tools"])] += 1
         messages = row.get("messages")
         if messages is None:
             return
@@ -61,17 +92,6 @@ class Doctor:
             where.note(rule, words, path, "")
         for rule, words, path in tools.problems_of(messages, row.get("tools"), "messages"):
             where.note(rule, words, path, "")
-        if row.get("tools"):
-            self.together.toolsets[tools.names_of(row["tools"])] += 1
-
-    def _two_formats(self, raw: dict[str, Any], where: _Where) -> None:
-        if len(raw) == len(self.used & set(raw)) and not self.others:
-            return
-        ours = apply_mapping(raw, self.mapping)
-        other = next((other for other in self.others if other.fits(ours)), None)
-        if other:
-            names = ", ".join(name for group in other.needs for name in group if name in ours)
-            where.note("two_formats", f"The row also has the fields of {other.format} ({names}); they are not used.", "", "")
 
     def finish(self) -> dict[str, Any]:
         """Say what only the whole shows; the summary."""
@@ -79,28 +99,15 @@ class Doctor:
             self.problems.add(problem)
         if words := self.lengths.bias():
             self.problems.add(Problem("length_bias", words))
-        unused = [name for name in self.columns if name not in self.used]
-        if unused:
-            words = f"Nothing is learned from {', '.join(f'“{name[:40]}”' for name in unused[:8])}{' and more' if len(unused) > 8 else ''}."
-            self.problems.add(Problem("unused_columns", words, line=1))
-        self._similar_columns()
         languages = {code or "unknown": count for code, count in self.together.languages.most_common(12)}
         return self.summary.as_dict() | {"languages": languages}
-
-    def _similar_columns(self) -> None:
-        lower: dict[str, str] = {}
-        for name in self.columns:
-            twin = lower.setdefault(name.strip().lower(), name)
-            if twin != name:
-                words = f"“{twin}” and “{name}” are two columns that differ by case or blanks only."
-                self.problems.add(Problem("similar_columns", words, line=1, column=name))
 
 
 class _Where:
     """The place of one row; each rule is noted once a row, so that counts are rows."""
 
-    def __init__(self, problems: Problems, line: int, number: int):
-        self.problems, self.line, self.number = problems, line, number
+    def __init__(self, problems: Problems, line: int, number: int, at: int):
+        self.problems, self.line, self.number, self.at = problems, line, number, at
         self.noted: set[str] = set()
 
     def is_new(self, rule: str) -> bool:
@@ -111,7 +118,9 @@ class _Where:
             return
         self.noted.add(rule)
         kept = self.problems.counts[rule] < KEPT_PER_RULE
-        self.problems.add(Problem(rule, words, self.line, self.number, path.partition("[")[0], path, excerpt if kept else ""))
+        self.problems.add(
+            Problem(rule, words, self.line, self.number, path.partition("[")[0], path, excerpt if kept else "", self.at)
+        )
 
 
 def said_in(row: dict[str, Any]) -> list[tuple[str, str, str]]:
@@ -123,8 +132,3 @@ def said_in(row: dict[str, Any]) -> list[tuple[str, str, str]]:
         for name in TURNS
         for at, message in enumerate(row.get(name) or [])
     ]
-
-
-def _within(other: Shape, shape: Shape) -> bool:
-    """Whether what makes a row fit `other` is part of what `shape` uses anyway."""
-    return all(set(group) & set(shape.fields) for group in other.needs)

@@ -14,20 +14,18 @@ WORDS = "Estimated from bytes, without a tokenizer. Choose a model to measure wi
 
 
 class Summary:
-    """Turns, roles, columns and estimated tokens."""
+    """Turns, roles and estimated tokens."""
 
     def __init__(self) -> None:
         self.roles: Counter[str] = Counter()
         self.turns: Counter[int] = Counter()
-        self.filled: Counter[str] = Counter()
         self.tokens, self.trained = array("I"), 0
 
-    def add(self, row: dict[str, Any], raw: dict[str, Any], texts: list[tuple[str, str, str]]) -> int:
+    def add(self, texts: list[tuple[str, str, str]]) -> int:
         """One row whose (path, role, text) are given; its estimated tokens."""
         spoken = [role for _, role, _ in texts if role != "system"]
         self.roles.update(role for _, role, _ in texts if role)
         self.turns[min(len(spoken), MOST_TURNS)] += 1
-        self.filled.update(name for name, value in raw.items() if value not in (None, "", [], {}))
         sizes = [(estimate(text), role) for _, role, text in texts]
         tokens = sum(size for size, _ in sizes) + MESSAGE_TOKENS * len(spoken)
         self.trained += sum(size for size, role in sizes if role in ("assistant", ""))
@@ -43,7 +41,6 @@ class Summary:
             "note": WORDS,
             "turns": {str(turns): self.turns[turns] for turns in sorted(self.turns)},
             "roles": dict(self.roles.most_common()),
-            "filled": dict(self.filled.most_common(40)),
         }
 
 

@@ -27,7 +27,7 @@ class Together:
         self.rows = 0
         self.asked: dict[int, int] = {}  # hash of the question → hash of the answer and line, packed
         self.sketches = Sketches(SKETCHED)
-        self.lines, self.lengths, self.whole = array("Q"), array("I"), array("I")
+        self.lines, self.numbers, self.lengths, self.whole = array("Q"), array("Q"), array("I"), array("I")
         self.languages: Counter[str] = Counter()
         self.spoken = array("B")
         self.codes: list[str] = [""]
@@ -39,11 +39,12 @@ class Together:
         self.with_system = 0
         self.toolsets: Counter[tuple[str, ...]] = Counter()
 
-    def add(self, line: int, row: dict[str, Any]) -> int | None:
-        """One row; the line of an earlier one that answers the same question otherwise, if there is one."""
+    def add(self, line: int, number: int, row: dict[str, Any]) -> int | None:
+        """One row, its line and its number in the uploaded file; the line of an earlier one that answers the same question otherwise, if there is one."""
         asked, answer = prompt_text(row), answer_text(row)
         self.rows += 1
         self.lines.append(line)
+        self.numbers.append(number)
         self.lengths.append(min(len(asked) + len(answer), 2**32 - 1))
         if self.kind in ("sft", "text"):  # comparisons ask the same question several times
             text = asked if self.kind == "text" else f"{asked}\n{answer}"
@@ -86,6 +87,9 @@ class Together:
             return None
         return before & (1 << 40) - 1 if before >> 40 != mark else None
 
+    def _about(self, at: int, rule: str, words: str) -> Problem:
+        return Problem(rule, words, self.lines[at], self.numbers[at], at=at)
+
     # --- at the end -------------------------------------------------------------------------------------------------------
 
     def findings(self) -> Iterator[Problem]:
@@ -93,7 +97,7 @@ class Together:
             if self.whole[later] == self.whole[earlier]:
                 continue  # that is a duplicate, or the same but for case and blanks
             words = f"{overlap:.0%} the same as the row on line {self.lines[earlier]}."
-            yield Problem("near_duplicate", words, self.lines[later], later + 1)
+            yield self._about(later, "near_duplicate", words)
         yield from self._size()
         if self.kind != "text" and self.rows >= TEN:
             yield from self._alike()
@@ -141,7 +145,7 @@ class Together:
         median = float(np.median(lengths))
         for row in np.flatnonzero(lengths > max(OUTLIER * median, OUTLIER_AT_LEAST)).tolist():
             words = f"{int(lengths[row]):,} characters; half of the rows have at most {median:,.0f}."
-            yield Problem("long_outliers", words, self.lines[row], row + 1)
+            yield self._about(row, "long_outliers", words)
 
     def _foreign(self) -> Iterator[Problem]:
         known = Counter({code: count for code, count in self.languages.items() if code})
@@ -153,7 +157,7 @@ class Together:
         for row, number in enumerate(self.spoken):
             code = self.codes[number]
             if code and code != main:
-                yield Problem("mixed_languages", f"Looks like {code}; most rows look like {main}.", self.lines[row], row + 1)
+                yield self._about(row, "mixed_languages", f"Looks like {code}; most rows look like {main}.")
 
 
 def _shared(one: str, two: str) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from datasets_app.doctor.distribution import curve, distribution, share_above
+from datasets_app.formats.problemindex import ProblemIndex
 from datasets_app.formats.problems import Problem, Problems
 from datasets_app.formats.rowsfile import count_rows, iterate
 
@@ -20,10 +21,10 @@ OnRows = Callable[[int, int], None]  # (rows done, rows in all); may raise to st
 class TokenPass:
     """Measures all rows once. `tokens` is the engine's RowTokens; without `max_length` nothing is said about cut rows."""
 
-    def __init__(self, tokens: Any, kind: str, max_length: int | None = None):
+    def __init__(self, tokens: Any, kind: str, max_length: int | None = None, index: ProblemIndex | None = None):
         self.tokens, self.kind, self.max_length = tokens, kind, max_length
         self.lengths, self.trained, self.refused = array("I"), 0, 0
-        self.problems = Problems()
+        self.problems = Problems(index)
         self.lines: dict[str, list[int]] = {"template_refuses": [], "nothing_trained": []}
 
     def run(self, rows_file: Path, on_rows: OnRows) -> None:
@@ -69,7 +70,7 @@ class TokenPass:
             self._note("cut_rows", f"{found.tokens:,} tokens: {found.tokens - limit:,} are cut.", line, number)
 
     def _note(self, rule: str, words: str, line: int, number: int) -> None:
-        self.problems.add(Problem(rule, words, line, number))
+        self.problems.add(Problem(rule, words, line, number, at=number - 1))
         lines = self.lines.get(rule)
         if lines is not None and len(lines) < DOOMED:
             lines.append(line)

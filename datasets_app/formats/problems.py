@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from datasets_app.formats.problemindex import ProblemIndex
 from datasets_app.formats.rules import severity_of
 
 KEPT_PER_RULE = 50
@@ -27,7 +28,8 @@ class RowError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One finding. `line` is the 1-based line of the file, `row` the 1-based count of rows; None where it is about the whole file."""
+    """One finding. `line` is the 1-based line of the file, `row` the 1-based count of rows; None where it is about the whole file.
+    `at` is the row's place among the usable ones, from 0, where it is one."""
 
     rule: str
     message: str
@@ -36,6 +38,7 @@ class Problem:
     column: str = ""
     path: str = ""
     excerpt: str = ""
+    at: int | None = None
 
     @property
     def severity(self) -> str:
@@ -44,14 +47,16 @@ class Problem:
     def as_dict(self) -> dict[str, Any]:
         """As GET …/validation shows it; every text is bounded and storable in any database."""
         values = asdict(self) | {"severity": self.severity}
+        del values["at"]
         limits = {"message": MESSAGE, "excerpt": EXCERPT, "column": 100, "path": 200}
         return values | {name: printable(values[name], limit) for name, limit in limits.items()}
 
 
 class Problems:
-    """Counts every problem and keeps the first KEPT_PER_RULE of each rule."""
+    """Counts every problem and keeps the first KEPT_PER_RULE of each rule; an `index` keeps which rows have it."""
 
-    def __init__(self) -> None:
+    def __init__(self, index: ProblemIndex | None = None) -> None:
+        self.index = index
         self.counts: Counter[str] = Counter()
         self.kept: list[Problem] = []
         self.errors = 0
@@ -64,6 +69,8 @@ class Problems:
         self.warnings += severity == "warning"
         if self.counts[problem.rule] <= KEPT_PER_RULE:
             self.kept.append(problem)
+        if self.index is not None and problem.at is not None:
+            self.index.add(problem.rule, problem.at)
 
     def absorb(self, other: Problems) -> None:
         """Take over all that another pass found."""
@@ -78,6 +85,8 @@ class Problems:
         self.kept = [problem for problem in self.kept if problem.rule != rule]
         self.errors -= count * (severity == "error")
         self.warnings -= count * (severity == "warning")
+        if self.index is not None:
+            self.index.drop(rule)
 
 
 def printable(text: str, limit: int) -> str:

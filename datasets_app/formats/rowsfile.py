@@ -16,6 +16,7 @@ from typing import Any
 ROWS_PER_GROUP = 10_000
 BYTES_PER_GROUP = 16 * 1024**2
 BATCH = 200  # rows decoded at once when reading
+LEVEL = -3  # Zstandard's quick end: reading a file waits for this
 COLUMNS = {
     "sft": ("messages", "tools"),
     "text": ("text",),
@@ -37,8 +38,11 @@ class RowsWriter:
         types = {name: pa.bool_() if name == "label" else pa.string() for name in COLUMNS[kind]}
         own = [pa.field(name, type) for name, type in types.items()]
         self.schema = pa.schema([pa.field("line", pa.int64()), *own, pa.field(EXTRA, pa.string())])
-        # Every text is another one: a dictionary of them only costs.
-        self._writer = pq.ParquetWriter(path, self.schema, compression="zstd", compression_level=1, use_dictionary=False)
+        # Every text is another one: a dictionary of them, and knowing the least of them, only costs.
+        plain = [name for name in self.schema.names if name in PLAIN | {EXTRA, "tools"} and name != "text"]
+        self._writer = pq.ParquetWriter(
+            path, self.schema, compression="zstd", compression_level=LEVEL, use_dictionary=False, write_statistics=plain
+        )
         self._columns: dict[str, list[Any]] = {name: [] for name in self.schema.names}
         self._tables: list[Any] = []
         self._pool = ThreadPoolExecutor(1)  # Arrow packs without Python's lock
@@ -56,17 +60,17 @@ class RowsWriter:
         if len(self._columns["line"]) >= ROWS_PER_GROUP or self._bytes >= BYTES_PER_GROUP:
             self._flush()
 
-    def add_many(self, lines: Any, messages: Any) -> None:
-        """Conversations that are Arrow arrays already: their lines, and their turns as JSON text."""
+    def add_many(self, lines: Any, columns: dict[str, Any]) -> None:
+        """Rows that are Arrow arrays already: their lines, and their columns as they are stored."""
         import pyarrow as pa
 
         self._gather()
         count = len(lines)
-        given = {"line": lines, "messages": messages}
-        columns = [given[name] if name in given else pa.nulls(count, self.schema.field(name).type) for name in self.schema.names]
-        self._tables.append(pa.Table.from_arrays(columns, schema=self.schema))
+        given = {"line": lines, **columns}
+        arrays = [given[name] if name in given else pa.nulls(count, self.schema.field(name).type) for name in self.schema.names]
+        self._tables.append(pa.Table.from_arrays(arrays, schema=self.schema))
         self.rows += count
-        self._bytes += messages.nbytes
+        self._bytes += sum(column.nbytes for column in columns.values())
         if self._bytes >= BYTES_PER_GROUP or sum(table.num_rows for table in self._tables) >= ROWS_PER_GROUP:
             self._flush()
 
@@ -87,7 +91,7 @@ class RowsWriter:
             table = pa.concat_tables(self._tables)
             self._tables, self._bytes = [], 0
             self._wait()
-            self._writing = self._pool.submit(self._writer.write_table, table, row_group_size=max(1, table.num_rows))
+            self._writing = self._pool.submit(self._writer.write_table, table, row_group_size=ROWS_PER_GROUP)
 
     def _wait(self) -> None:
         if self._writing:
@@ -135,6 +139,28 @@ def read_slice(path: Path, offset: int, limit: int) -> list[dict[str, Any]]:
                 found += _from_group(file, group, offset - before, offset + limit - before)
             before += count
     return found
+
+
+def read_numbers(path: Path, numbers: list[int]) -> list[dict[str, Any]]:
+    """The rows at these places (from 0, ascending). Touches only the row groups that hold one."""
+    found: list[dict[str, Any]] = []
+    with _opened(path) as file:
+        before = 0
+        for group in range(file.num_row_groups):
+            after = before + file.metadata.row_group(group).num_rows
+            within = [number - before for number in numbers if before <= number < after]
+            if within:
+                found += _numbers_of_group(file, group, within)
+            before = after
+    return found
+
+
+def _numbers_of_group(file: Any, group: int, numbers: list[int]) -> Iterator[dict[str, Any]]:
+    at = 0
+    for batch in file.iter_batches(batch_size=BATCH, row_groups=[group], use_threads=False):
+        here = [number - at for number in numbers if at <= number < at + batch.num_rows]
+        yield from (decode(batch.slice(number, 1).to_pylist()[0]) for number in here)
+        at += batch.num_rows
 
 
 def read_lines(path: Path, lines: list[int]) -> list[dict[str, Any]]:

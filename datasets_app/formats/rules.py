@@ -37,6 +37,7 @@ _TABLE = (
     Rule("unknown_format", "file", "error", "Format not recognised", "Say which column is which (a mapping), then read it again."),
     Rule("missing_column", "file", "error", "Mapped column missing", "The mapping names a column that the file does not have."),
     Rule("not_read", "file", "error", "Reading was stopped", "Something of ours or of the machine stopped the reading. Try again."),
+    Rule("not_examined", "file", "warning", "Not looked at to the end", "The doctor was cut off, so problems may be missing here. Check the dataset again."),
     Rule("gate_failed", "file", "error", "Quality gate not passed", "More rows have this problem than you tolerate. Fix or raise it."),
     Rule("duplicates_unchecked", "file", "warning", "Duplicates not fully checked", "The file has more rows than are compared."),
     Rule("guessed_mapping", "file", "info", "Columns taken by their names", "Question and answer were told by the columns' names. Confirm or map."),

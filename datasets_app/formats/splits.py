@@ -15,6 +15,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from datasets_app.formats.problemindex import members_of
+
 NAMES = ("train", "validation", "test")
 UNUSED = "unused"
 BATCH = 500  # rows read at once
@@ -262,11 +264,12 @@ def _rows_and_extras(rows_file: Path) -> Iterator[tuple[dict[str, Any], dict[str
 
 
 def write_splits(rows_file: Path, folder: Path, division: Division) -> None:
-    """One Parquet file for each split, rows in their order. Memory holds some megabytes: the web process does this."""
+    """One Parquet file for each split, rows in their order, and beside it which of all rows they are. Memory holds some megabytes."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     folder.mkdir(parents=True, exist_ok=True)
+    _write_members(folder, division)
     names = [name for name in division.names if name in division.counts and name != UNUSED]
     parts: dict[str, _Part] = {}
     try:
@@ -280,6 +283,15 @@ def write_splits(rows_file: Path, folder: Path, division: Division) -> None:
         for part in parts.values():
             part.close()
         pa.default_memory_pool().release_unused()
+
+
+def _write_members(folder: Path, division: Division) -> None:
+    import numpy as np
+
+    codes = np.asarray(division.codes, np.int8)
+    for code, name in enumerate(division.names):
+        if name in division.counts and name != UNUSED:
+            np.flatnonzero(codes == code).astype(np.int64).tofile(members_of(folder / f"{name}.parquet"))
 
 
 def _deal(batch: Any, division: Division, first: int, parts: dict[str, _Part]) -> None:

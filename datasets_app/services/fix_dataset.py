@@ -22,6 +22,8 @@ def fix_dataset(*, dataset: Dataset, rules: list[str], by: User | None = None) -
     Invalid for an unknown rule, one without an automatic fix, or when none of them was found; Conflict while the dataset has
     no rows, and when its owner has no room left.
     """
+    if not dataset.examined:
+        raise Conflict("The doctor still looks at the rows. Try again when that is done.", code="not_ready")
     _refuse_rules(dataset, rules)
     refuse_unready(dataset, gated=True)
     refuse_when_full(dataset.owner)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from datasets_app.formats.rules import RULES
 from datasets_app.models import Dataset
 from finetune.core.errors import Conflict, invalid_field
 
@@ -35,7 +36,7 @@ def preview_dataset(
     model_id: int | None = None,
     max_length: int | None = None,
 ) -> Preview:
-    """Rows from `offset` (in constant time), those whose text holds `search`, or those kept as examples of a problem (`rule`).
+    """Rows from `offset` (in constant time), those whose text holds `search`, or those that have a problem (`rule`).
     Beyond the end there are none. With a model, `rendered` is how it will see each of them (services/render_rows.py).
 
     Refuses an offset or limit out of range, an unknown split or model (Invalid), a dataset that is not ready (Conflict), and
@@ -66,14 +67,22 @@ def preview_dataset(
 
 
 def _with_problem(dataset: Dataset, path: Path, rule: str, offset: int, limit: int) -> tuple[list[dict[str, Any]], int]:
-    """The rows whose lines the report keeps for a rule; those that could not be read are not among the rows."""
-    from datasets_app.formats import rowsfile
+    """The usable rows that have a problem; those that could not be read are not among the rows."""
+    from datasets_app.formats import problemindex, rowsfile
 
-    lines = sorted(
-        {problem["line"] for problem in dataset.report.get("problems", []) if problem["rule"] == rule and problem["line"]}
-    )
-    rows = rowsfile.read_lines(path, lines)
-    return rows[offset : offset + limit], len(rows)
+    if rule not in RULES:
+        return [], 0
+    folder = dataset.problems_folder
+    if not folder.exists():  # read by an earlier release, which kept examples only
+        lines = {problem["line"] for problem in dataset.report.get("problems", []) if problem["rule"] == rule and problem["line"]}
+        rows = rowsfile.read_lines(path, sorted(lines))
+        return rows[offset : offset + limit], len(rows)
+    if path == dataset.rows_file:
+        numbers, total = problemindex.numbers_of(folder, rule, offset, limit), problemindex.count_of(folder, rule)
+    else:
+        inside = problemindex.numbers_within(folder, rule, path)
+        numbers, total = inside[offset : offset + limit], len(inside)
+    return rowsfile.read_numbers(path, numbers), total
 
 
 def refuse_unready(dataset: Dataset, split: str = "", *, gated: bool = False) -> None:

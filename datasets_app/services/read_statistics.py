@@ -42,6 +42,6 @@ def read_statistics(*, dataset: Dataset, measurement: Measurement | None = None,
         "languages": {},
         "estimated": True,
         **summary,
-        "status": measurement.status if measurement else "done",
-        "progress": measurement.progress if measurement else None,
+        "status": measurement.status if measurement else "done" if dataset.examined else "running",
+        "progress": measurement.progress if measurement else dataset.progress,
     }

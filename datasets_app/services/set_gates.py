@@ -31,6 +31,8 @@ def set_gates(*, owner: User, gates: dict[str, Any] | None, dataset: Dataset | N
         return checked or {}
     if dataset.is_busy:
         raise Conflict("The dataset is still being read. Try again in a moment.", code="not_ready")
+    if not dataset.examined:
+        raise Conflict("The doctor still looks at the rows. Try again when that is done.", code="not_ready")
     refuse_in_use(dataset)
     dataset.gates = checked
     return _judge_again(dataset)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import logging
 import time
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,23 +13,25 @@ from django.utils import timezone
 
 from datasets_app import tokens
 from datasets_app.announce import announce
+from datasets_app.claims import Claim, Lost
 from datasets_app.derive import DERIVED, SourceGone, make_source
-from datasets_app.doctor.examination import Doctor
 from datasets_app.formats.bundle import open_source
-from datasets_app.formats.convert import Outcome, convert
+from datasets_app.formats.convert import convert
 from datasets_app.formats.mapping import MappingError, read_mapping
+from datasets_app.formats.outcome import Outcome
+from datasets_app.formats.problemindex import UNUSABLE, ProblemIndex
 from datasets_app.formats.problems import Problem, printable
 from datasets_app.gates import gates_of, judge
 from datasets_app.hub_import import fetch_files
 from datasets_app.models import Dataset
 from datasets_app.services.delete_dataset import refuse_in_use
-from datasets_app.token_checks import count_tokens
+from datasets_app.services.examine_dataset import examine, examine_dataset
 from finetune.core import storage
 from finetune.core.errors import Conflict, DomainError, invalid_field
 
 logger = logging.getLogger(__name__)
 S = Dataset.Status
-TELL_EVERY = 0.3  # seconds
+AT_ONCE = 8 * 1024**2  # bytes that the doctor looks at in a second or two
 
 
 def validate_dataset(
@@ -54,42 +55,10 @@ def validate_dataset(
         tokens.tokenizer_directory(dataset.owner, tokenizer_model_id, "tokenizer_model_id")
     refuse_in_use(dataset)
     values = {"mapping": fields, "checks": {"tokenizer_model_id": tokenizer_model_id, "max_length": max_length}}
-    if not dataset.move(S.UPLOADED, when=(S.READY, S.INVALID), **values, restarts=0, updated_at=timezone.now()):
+    if not dataset.move(S.UPLOADED, when=(S.READY, S.INVALID), **values, restarts=0, examined=True, updated_at=timezone.now()):
         raise Conflict("The dataset is being read already. Wait until that is done.")
     ingest.delay_on_commit(dataset.pk)
     return dataset
-
-
-class _Lost(Exception):
-    """Somebody else reads this dataset now, or it is gone: stop without a trace."""
-
-
-class _Claim:
-    """The right to write to one dataset, good for one attempt."""
-
-    def __init__(self, pk: int, attempt: int):
-        self.mine = Dataset.objects.filter(pk=pk, status=S.VALIDATING, attempt=attempt)
-        self.pk = pk
-        self.attempt = attempt
-        self.began, self.told = time.monotonic(), 0.0
-
-    def save(self, **values: Any) -> None:
-        if not self.mine.update(updated_at=timezone.now(), **values):
-            raise _Lost
-
-    def rows(self, done: int, total: int) -> None:
-        """The same for rows, while their tokens are counted."""
-        if time.monotonic() - self.told > TELL_EVERY or done == total:
-            self.told = time.monotonic()
-            self.progress(done, total, "rows")
-
-    def progress(self, done: int, total: int, unit: str = "bytes") -> None:
-        """Bytes of the file that are behind us, kept in the row and told to the sockets."""
-        rate = done / max(time.monotonic() - self.began, 1e-3)
-        eta = round((total - done) / rate, 1) if rate else None
-        progress = {"done": done, "total": total, "unit": unit, "rate": round(rate), "eta_seconds": eta}
-        self.save(progress=progress)
-        announce(self.pk, progress=progress)
 
 
 @shared_task
@@ -102,7 +71,7 @@ def ingest(pk: int) -> None:
     try:
         dataset = Dataset.objects.get(pk=pk)
         _read(dataset, staged, claim)
-    except (_Lost, Dataset.DoesNotExist):
+    except (Lost, Dataset.DoesNotExist):
         logger.info("Dataset %s was taken over or deleted while it was read.", pk)
         if not Dataset.objects.filter(pk=pk).exists():  # an import may have made its directory again
             storage.remove_tree(storage.dataset_dir(pk))
@@ -113,10 +82,11 @@ def ingest(pk: int) -> None:
         _give_up(claim, _words(error))
     finally:
         staged.unlink(missing_ok=True)
+        storage.remove_tree(staged.with_suffix(""))
     announce(pk)
 
 
-def _claim(pk: int) -> _Claim | None:
+def _claim(pk: int) -> Claim | None:
     """Move uploaded → validating; None when there is nothing to do."""
     attempt = Dataset.objects.filter(pk=pk, status=S.UPLOADED).values_list("attempt", flat=True).first()
     if attempt is None:
@@ -125,10 +95,10 @@ def _claim(pk: int) -> _Claim | None:
     if not row.update(status=S.VALIDATING, attempt=attempt + 1, progress=None, updated_at=timezone.now()):
         return None
     announce(pk)
-    return _Claim(pk, attempt + 1)
+    return Claim(pk, attempt + 1, Dataset.objects.filter(pk=pk, status=S.VALIDATING, attempt=attempt + 1))
 
 
-def _bring_source(dataset: Dataset, claim: _Claim) -> None:
+def _bring_source(dataset: Dataset, claim: Claim) -> None:
     """The file to read where it is ours to make or to fetch."""
     if dataset.origin in DERIVED and not dataset.content_hash:
         make_source(dataset)
@@ -138,21 +108,43 @@ def _bring_source(dataset: Dataset, claim: _Claim) -> None:
         claim.began = time.monotonic()
 
 
-def _read(dataset: Dataset, staged: Path, claim: _Claim) -> None:
+def _read(dataset: Dataset, staged: Path, claim: Claim) -> None:
     _bring_source(dataset, claim)
+    index = ProblemIndex(staged.with_suffix(""))
     with open_source(dataset.original_file) as source:
-        outcome = convert(
-            source, staged, dataset.mapping, claim.progress, partial(Doctor, max_length=dataset.checks.get("max_length"))
-        )
-    lines = count_tokens(dataset, staged, outcome, claim.rows) if outcome.valid_rows else {}
-    claim.save()  # still ours? Then the file may change
+        outcome = convert(source, staged, dataset.mapping, claim.progress, index)
+    for number in outcome.unusable:
+        index.add(UNUSABLE, number)
+    lines: dict[str, list[int]] = {}
+    at_once = _is_small_or_judged(dataset)
+    if outcome.valid_rows and at_once:
+        summary, lines = examine_dataset(
+            dataset=dataset, rows_file=staged, kind=outcome.kind, problems=outcome.problems,
+            unusable=list(outcome.unusable), on_rows=claim.rows,
+        )  # fmt: skip
+        outcome.summary |= summary
+    index.close()
+    claim.save()  # still ours? Then the files may change
+    _replace_files(dataset, staged, index, outcome)
+    findings = _findings(dataset, outcome)
+    findings["report"]["lines"] = lines
+    claim.save(**findings, examined=at_once or not outcome.valid_rows)
+    if not at_once:
+        examine.delay_on_commit(dataset.pk)
+
+
+def _is_small_or_judged(dataset: Dataset) -> bool:
+    """Whether nobody may use the rows before the doctor has seen them; otherwise nobody has to wait for that."""
+    return dataset.bytes <= AT_ONCE or bool(gates_of(dataset)) or bool(dataset.checks.get("tokenizer_model_id"))
+
+
+def _replace_files(dataset: Dataset, staged: Path, index: ProblemIndex, outcome: Outcome) -> None:
+    storage.remove_tree(dataset.problems_folder)
     if outcome.valid_rows:
+        index.move_to(dataset.problems_folder)
         staged.replace(dataset.rows_file)
     else:
         dataset.rows_file.unlink(missing_ok=True)
-    findings = _findings(dataset, outcome)
-    findings["report"]["lines"] = lines
-    claim.save(**findings)
 
 
 def _findings(dataset: Dataset, outcome: Outcome) -> dict[str, Any]:
@@ -187,7 +179,7 @@ def _splits(dataset: Dataset, outcome: Outcome) -> dict[str, Any]:
     return {"splits": {"train": outcome.valid_rows} if outcome.valid_rows else {}, "split_plan": {}}
 
 
-def _give_up(claim: _Claim, words: str) -> None:
+def _give_up(claim: Claim, words: str) -> None:
     problem = Problem("not_read", words)
     report = {"valid_rows": 0, "counts": {"not_read": 1}, "problems": [problem.as_dict()], "suggestion": {}}
     claim.mine.update(status=S.INVALID, errors=1, warnings=0, report=report, splits={}, progress=None, updated_at=timezone.now())

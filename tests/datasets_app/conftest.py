@@ -11,8 +11,9 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from accounts.models import User
-from datasets_app.formats.convert import Outcome, convert
+from datasets_app.formats.convert import convert
 from datasets_app.formats.jsonrows import Row
+from datasets_app.formats.outcome import Outcome
 from datasets_app.formats.problems import Problem
 from datasets_app.formats.readers import read_rows
 from datasets_app.formats.source import Source

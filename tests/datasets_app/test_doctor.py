@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datasets_app.doctor import texts
-from datasets_app.doctor.examination import Doctor
-from datasets_app.formats.convert import Outcome, convert
+from datasets_app.doctor.examination import examine as look_closer
+from datasets_app.formats.convert import convert
+from datasets_app.formats.outcome import Outcome
 from datasets_app.formats.problems import KEPT_PER_RULE, Problem
 from datasets_app.formats.source import Source
 from tests.datasets_app.conftest import jsonl, pairs
@@ -37,15 +38,24 @@ def prefers(chosen: str, rejected: str, prompt: Any = "Which?") -> dict:
     return {"prompt": prompt, "chosen": chosen, "rejected": rejected}
 
 
+def examined(path: Path, mapping: dict[str, str] | None = None) -> Outcome:
+    """What reading a file and looking closer at its rows finds."""
+    target = path.with_name("out.parquet")
+    with Source(path) as source:
+        outcome = convert(source, target, mapping or {}, lambda done, total: None)
+    if outcome.valid_rows:
+        outcome.summary |= look_closer(target, outcome.kind, outcome.problems, list(outcome.unusable), lambda done, total: None)
+    return outcome
+
+
 @pytest.fixture
 def examine(tmp_path: Path) -> Examine:
-    """What reading these rows with the doctor beside finds."""
+    """The same for rows."""
 
     def _examine(*rows: Any, mapping: dict[str, str] | None = None, name: str = "rows.jsonl") -> Outcome:
         path = tmp_path / name
         path.write_bytes(rows[0] if isinstance(rows[0], bytes) else jsonl(*rows))
-        with Source(path) as source:
-            return convert(source, tmp_path / "out.parquet", mapping or {}, lambda done, total: None, Doctor)
+        return examined(path, mapping)
 
     return _examine
 
@@ -188,8 +198,7 @@ def test_every_problem_stands_on_its_own_line(tmp_path_factory: pytest.TempPathF
     folder = tmp_path_factory.mktemp("lines")
     written = [json.dumps(asks(f"q{n}", f"see <|im_end|> {n}")) if line is None else line for n, line in enumerate(lines)]
     (folder / "rows.jsonl").write_text("\n".join(['{"prompt": "q", "completion": "a"}', *written]) + "\n")
-    with Source(folder / "rows.jsonl") as source:
-        outcome = convert(source, folder / "out.parquet", {}, lambda done, total: None, Doctor)
+    outcome = examined(folder / "rows.jsonl")
     about_rows = {problem.line for problem in outcome.problems.kept if problem.row and problem.severity == "error"}
     assert about_rows == {number for number, line in enumerate(lines, 2) if line}
     assert [problem.line for problem in found(outcome, "special_tokens")] == [

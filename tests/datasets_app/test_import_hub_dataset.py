@@ -109,7 +109,7 @@ def test_a_download_that_breaks_is_taken_up_again(hub: LoopbackHub, alice: User)
 def test_progress_is_told_in_bytes(hub: LoopbackHub, alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[dict] = []
     monkeypatch.setattr("datasets_app.hub_import.REPORT_EVERY", 0)
-    monkeypatch.setattr("datasets_app.services.validate_dataset.announce", lambda pk, progress=None: told.append(progress or {}))
+    monkeypatch.setattr("datasets_app.claims.announce", lambda pk, progress=None: told.append(progress or {}))
     content = LARGE
     hub.add("datasets", "org/rows", {"train.jsonl": content})
     imported(alice)
@@ -169,7 +169,7 @@ def test_one_deleted_while_it_is_fetched_leaves_nothing(hub: LoopbackHub, alice:
     hub.add("datasets", "org/rows", {"train.jsonl": LARGE})
     dataset = import_hub_dataset(owner=alice, repo_id="org/rows")
     monkeypatch.setattr(
-        "datasets_app.services.validate_dataset.announce",
+        "datasets_app.claims.announce",
         lambda pk, progress=None: progress and Dataset.objects.filter(pk=pk).delete(),
     )
     ingest(dataset.pk)

@@ -26,7 +26,7 @@ def test_a_file_with_bad_lines_is_ready_and_says_which(alice: User, api: APIClie
     rows[2] = rows[500] = rows[998] = "{bad"
     dataset = make_read(alice, jsonl(*rows))
     assert (dataset.status, dataset.rows, dataset.errors, dataset.splits) == ("ready", 1000, 3, {"train": 997})
-    assert files_of(dataset) == ["original.jsonl", "rows.parquet"]
+    assert files_of(dataset) == ["original.jsonl", "problems", "rows.parquet"]
     told = api.get(f"/api/datasets/{dataset.pk}/validation").data
     assert (told["status"], told["rows"], told["valid_rows"], told["counts"]) == ("ready", 1000, 997, {"invalid_json": 3})
     assert [problem["line"] for problem in told["problems"]] == [3, 501, 999]
@@ -191,17 +191,20 @@ def test_a_missing_file_and_a_full_disk_are_said_in_words(alice: User, monkeypat
 
 def test_progress_is_kept_in_the_row_while_it_reads(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("datasets_app.formats.convert.REPORT_EVERY", 0)
+    monkeypatch.setattr("datasets_app.formats.blocks.BLOCK", 20_000)
     seen: list[dict] = []
-    real = module._Claim.progress
+    real = module.Claim.progress
 
-    def watched(claim: Any, done: int, total: int) -> None:
-        real(claim, done, total)
+    def watched(claim: Any, done: int, total: int, unit: str = "bytes") -> None:
+        real(claim, done, total, unit)
         seen.append(Dataset.objects.values_list("progress", flat=True).get(pk=claim.pk))
 
-    monkeypatch.setattr(module._Claim, "progress", watched)
+    monkeypatch.setattr(module.Claim, "progress", watched)
     dataset = make_read(alice, jsonl(*pairs(5000)))
     assert len(seen) > 5
     assert all(set(progress) == {"done", "total", "unit", "rate", "eta_seconds"} for progress in seen)
-    assert seen[-1]["done"] == seen[-1]["total"] == dataset.bytes
-    assert [progress["done"] for progress in seen] == sorted(progress["done"] for progress in seen)
+    read = [progress["done"] for progress in seen if progress["unit"] == "bytes"]
+    assert read[-1] == dataset.bytes
+    assert read == sorted(read)
+    assert (seen[-1]["unit"], seen[-1]["done"]) == ("rows", 5000)
     assert dataset.progress is None

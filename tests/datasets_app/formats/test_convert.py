@@ -54,7 +54,11 @@ def test_one_row_is_used_with_a_warning(converted: Callable) -> None:
 
 def test_question_and_answer_are_taken_by_their_names_and_told(converted: Callable) -> None:
     outcome, _ = converted(jsonl(*({"question": f"a{number}", "answer": "b", "id": number} for number in range(3))))
-    assert (outcome.format, outcome.valid_rows, dict(outcome.problems.counts)) == ("prompt_completion", 3, {"guessed_mapping": 1})
+    assert (outcome.format, outcome.valid_rows, dict(outcome.problems.counts)) == (
+        "prompt_completion",
+        3,
+        {"guessed_mapping": 1, "unused_columns": 1},
+    )
     assert outcome.suggestion == {"prompt": "question", "completion": "answer"}
 
 
