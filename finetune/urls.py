@@ -9,6 +9,7 @@ from rest_framework.permissions import AllowAny
 import accounts.urls
 import datasets_app.urls
 import finetune.dashboard.urls
+import finetune.openai.urls
 import finetune.operations.urls
 import models_app.urls
 import training.urls
@@ -33,6 +34,7 @@ urlpatterns = [
     path("api/", include(models_app.urls.api)),
     path("api/", include(training.urls.api)),
     path("api/dashboard/", include(finetune.dashboard.urls.api)),
+    path("v1/", include(finetune.openai.urls.api)),
     path("api/schema", SpectacularAPIView.as_view(**open_docs), name="api-schema"),
     path("api/docs", SpectacularSwaggerView.as_view(url_name="api-schema", **open_docs), name="api-docs"),
     path("api/redoc", SpectacularRedocView.as_view(url_name="api-schema", **open_docs), name="api-redoc"),

@@ -9,7 +9,7 @@ from django.conf import settings
 
 ENVELOPE = 1024**2  # what multipart puts around the files
 # Routes that take files; everything else is forms and JSON.
-UPLOADS = frozenset({"/datasets/upload", "/api/datasets/upload", "/api/datasets/upload-batch"})
+UPLOADS = frozenset({"/datasets/upload", "/api/datasets/upload", "/api/datasets/upload-batch", "/v1/files"})
 
 
 class BodyLimit:

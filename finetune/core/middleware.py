@@ -72,10 +72,10 @@ class StaticFiles(WhiteNoiseMiddleware):
 
 
 class OptionalApiSlash(Either):
-    """`/api/x/` and `/api/x` are the same route, for every method."""
+    """`/api/x/` and `/api/x` are the same route, for every method; likewise under /v1/."""
 
     def before(self, request: HttpRequest) -> HttpRequest:
-        if request.path_info.startswith("/api/") and request.path_info.endswith("/"):
+        if request.path_info.startswith(("/api/", "/v1/")) and request.path_info.endswith("/"):
             request.path_info = request.path_info.rstrip("/")
             request.path = request.path.rstrip("/")
         return request
