@@ -7,6 +7,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from finetune.openai.shapes import constant
 from models_app.services.try_prompt import MAX_NEW_TOKENS, Params
 
 DEFAULT_TOKENS = 512
@@ -54,20 +55,6 @@ class ChatMessageSerializer(serializers.Serializer):
         ref_name = "OpenAIMessage"
 
 
-@extend_schema_field({"oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}, {"type": "null"}]})
-class StopField(serializers.Field):
-    """One text or several."""
-
-    def to_internal_value(self, data: Any) -> tuple[str, ...]:
-        texts = [data] if isinstance(data, str) else data
-        if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-            raise serializers.ValidationError("Must be a text or a list of texts.")
-        return tuple(texts)
-
-    def to_representation(self, value: tuple[str, ...]) -> list[str]:
-        return list(value)
-
-
 class ChatSerializer(serializers.Serializer):
     """Ranges are checked by the verb."""
 
@@ -78,7 +65,6 @@ class ChatSerializer(serializers.Serializer):
     temperature = serializers.FloatField(required=False, allow_null=True, help_text="0 to 2; 1 without it.")
     top_p = serializers.FloatField(required=False, allow_null=True, help_text="Above 0, at most 1.")
     seed = serializers.IntegerField(required=False, allow_null=True)
-    stop = StopField(required=False, allow_null=True)
     stream = serializers.BooleanField(required=False, allow_null=True, default=False)
     stream_options = serializers.DictField(required=False, allow_null=True, help_text="{include_usage: true}")
 
@@ -104,7 +90,6 @@ class ChatSerializer(serializers.Serializer):
             temperature=_or(given.get("temperature"), 1.0),
             top_p=_or(given.get("top_p"), 1.0),
             seed=given.get("seed"),
-            stop=given.get("stop") or (),
         )
 
     def wants_usage(self) -> bool:
@@ -116,7 +101,7 @@ def _or(value: float | None, default: float) -> float:
 
 
 class AnswerSerializer(serializers.Serializer):
-    role = serializers.ChoiceField(["assistant"])
+    role = constant("assistant")
     content = serializers.CharField(allow_blank=True)
     refusal = serializers.CharField(allow_null=True)
     reasoning_content = serializers.CharField(required=False, help_text="What the model thought first.")
@@ -146,7 +131,7 @@ class UsageSerializer(serializers.Serializer):
 
 class CompletionSerializer(serializers.Serializer):
     id = serializers.CharField()
-    object = serializers.ChoiceField(["chat.completion"])
+    object = constant("chat.completion")
     created = serializers.IntegerField()
     model = serializers.CharField()
     choices = ChoiceSerializer(many=True)

@@ -8,7 +8,7 @@ from django.utils import timezone
 from rest_framework import serializers
 
 from finetune.openai.hyperparameters import their_hyperparameters, their_method
-from finetune.openai.shapes import seconds
+from finetune.openai.shapes import constant, seconds
 from training.models import JobEvent, TrainingJob
 
 Status, Kind = TrainingJob.Status, JobEvent.Kind
@@ -28,7 +28,7 @@ class JobErrorSerializer(serializers.Serializer):
 
 class JobSerializer(serializers.Serializer):
     id = serializers.CharField()
-    object = serializers.ChoiceField(["fine_tuning.job"])
+    object = constant("fine_tuning.job")
     created_at = serializers.IntegerField()
     finished_at = serializers.IntegerField(allow_null=True)
     estimated_finish = serializers.IntegerField(allow_null=True)
@@ -51,14 +51,14 @@ class JobSerializer(serializers.Serializer):
 
 
 class _List(serializers.Serializer):
-    object = serializers.ChoiceField(["list"])
+    object = constant("list")
     has_more = serializers.BooleanField()
     first_id = serializers.CharField(allow_null=True)
     last_id = serializers.CharField(allow_null=True)
 
 
 class JobListSerializer(_List):
-    data = JobSerializer(many=True)
+    data = JobSerializer(many=True)  # type: ignore[assignment]
 
     class Meta:
         ref_name = "OpenAIJobList"
@@ -66,19 +66,19 @@ class JobListSerializer(_List):
 
 class EventSerializer(serializers.Serializer):
     id = serializers.CharField()
-    object = serializers.ChoiceField(["fine_tuning.job.event"])
+    object = constant("fine_tuning.job.event")
     created_at = serializers.IntegerField()
     level = serializers.ChoiceField(["info", "warn", "error"])
     type = serializers.ChoiceField(["message", "metrics"])
     message = serializers.CharField()
-    data = serializers.DictField()
+    data = serializers.DictField()  # type: ignore[assignment]
 
     class Meta:
         ref_name = "OpenAIEvent"
 
 
 class EventListSerializer(_List):
-    data = EventSerializer(many=True)
+    data = EventSerializer(many=True)  # type: ignore[assignment]
 
     class Meta:
         ref_name = "OpenAIEventList"
@@ -86,7 +86,7 @@ class EventListSerializer(_List):
 
 class CheckpointSerializer(serializers.Serializer):
     id = serializers.CharField()
-    object = serializers.ChoiceField(["fine_tuning.job.checkpoint"])
+    object = constant("fine_tuning.job.checkpoint")
     created_at = serializers.IntegerField()
     fine_tuning_job_id = serializers.CharField()
     fine_tuned_model_checkpoint = serializers.CharField(help_text="Usable as `model` of a chat completion.")
@@ -98,7 +98,7 @@ class CheckpointSerializer(serializers.Serializer):
 
 
 class CheckpointListSerializer(_List):
-    data = CheckpointSerializer(many=True)
+    data = CheckpointSerializer(many=True)  # type: ignore[assignment]
 
     class Meta:
         ref_name = "OpenAICheckpointList"

@@ -5,11 +5,17 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from drf_spectacular.utils import OpenApiResponse
+from drf_spectacular.utils import OpenApiResponse, extend_schema_field
 from rest_framework import serializers
 
 from datasets_app.models import Dataset
 from models_app.models import LanguageModel
+
+
+def constant(value: str) -> serializers.CharField:
+    """A field that always says this."""
+    field = type("ConstantField", (serializers.CharField,), {})
+    return extend_schema_field({"type": "string", "const": value})(field)()
 
 
 class ErrorDetailSerializer(serializers.Serializer):
@@ -54,11 +60,11 @@ class DeletedSerializer(serializers.Serializer):
 
 class FileSerializer(serializers.Serializer):
     id = serializers.CharField()
-    object = serializers.ChoiceField(["file"])
+    object = constant("file")
     bytes = serializers.IntegerField()
     created_at = serializers.IntegerField()
     filename = serializers.CharField()
-    purpose = serializers.ChoiceField(["fine-tune"])
+    purpose = constant("fine-tune")
     status = serializers.ChoiceField(["uploaded", "processed", "error"])
     status_details = serializers.CharField(allow_null=True)
 
@@ -67,8 +73,8 @@ class FileSerializer(serializers.Serializer):
 
 
 class FileListSerializer(serializers.Serializer):
-    object = serializers.ChoiceField(["list"])
-    data = FileSerializer(many=True)
+    object = constant("list")
+    data = FileSerializer(many=True)  # type: ignore[assignment]
     has_more = serializers.BooleanField()
     first_id = serializers.CharField(allow_null=True)
     last_id = serializers.CharField(allow_null=True)
@@ -79,7 +85,7 @@ class FileListSerializer(serializers.Serializer):
 
 class ModelSerializer(serializers.Serializer):
     id = serializers.CharField()
-    object = serializers.ChoiceField(["model"])
+    object = constant("model")
     created = serializers.IntegerField()
     owned_by = serializers.CharField()
     name = serializers.CharField(help_text="May be used as `model` too.")
@@ -91,8 +97,8 @@ class ModelSerializer(serializers.Serializer):
 
 
 class ModelListSerializer(serializers.Serializer):
-    object = serializers.ChoiceField(["list"])
-    data = ModelSerializer(many=True)
+    object = constant("list")
+    data = ModelSerializer(many=True)  # type: ignore[assignment]
 
     class Meta:
         ref_name = "OpenAIModelList"

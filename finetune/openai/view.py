@@ -45,7 +45,7 @@ class OpenAIView(APIView):
 
     def parsed(self, shape: type[serializers.Serializer]) -> dict[str, Any]:
         """The body in this shape; Invalid naming what it does not know, instead of leaving it out without a word."""
-        data = self.request.data
+        data: Any = self.request.data
         form = shape(data=data)
         form.is_valid(raise_exception=True)
         for name in data:

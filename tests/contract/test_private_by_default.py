@@ -26,6 +26,7 @@ OPEN = {
     "api/auth/refresh",
     "api/auth/logout",
 }
+API = ("api/", "v1/")
 METHODS = ("get", "post", "put", "patch", "delete")
 
 
@@ -62,7 +63,8 @@ def hers(alice: User) -> dict[str, int]:
     version = make_version(alice, base=base)
     job = make_job(alice, model=base, dataset=dataset)
     template = make_template(alice)
-    return {"templates": template.pk, "datasets": dataset.pk, "models": version.pk, "training": job.pk}
+    ours = {"templates": template.pk, "datasets": dataset.pk, "models": version.pk, "training": job.pk}
+    return {**ours, "v1/files": dataset.pk, "v1/fine_tuning/jobs": job.pk}
 
 
 def test_the_walk_sees_the_product() -> None:
@@ -75,7 +77,7 @@ def test_anonymous_visitors_are_asked_to_sign_in(route: str, db: None) -> None:
     User.objects.create_user("owner", "owner@example.org")  # the installation has its first account
     for method in METHODS:
         response = getattr(Client(), method)(filled(route, 1))
-        if route.startswith("api/"):
+        if route.startswith(API):
             assert response.status_code in {401, 405}, (method, route)
         else:
             assert response.status_code in {302, 405}, (method, route)
@@ -87,7 +89,7 @@ def test_what_is_alices_does_not_exist_for_charlie(
     route: str, hers: dict[str, int], charlie_page: Client, charlie_api: APIClient
 ) -> None:
     word = next(word for word in hers if f"{word}/" in route or f"{word}(" in route)
-    client = charlie_api if route.startswith("api/") else charlie_page
+    client = charlie_api if route.startswith(API) else charlie_page
     answers = {method: getattr(client, method)(filled(route, hers[word])).status_code for method in METHODS}
     allowed = {method: code for method, code in answers.items() if code != 405}
     assert allowed, route
