@@ -60,6 +60,8 @@ class Intake:
     def take_block(self, block: Checked) -> None:
         """The good rows of a block as they are, the others one by one, each in its place."""
         lines, at = block.lines.to_pylist(), 0
+        if lines:
+            self.columns.rows(self.plain.columns_in_file, len(lines), block.empty)  # type: ignore[union-attr]
         for number, raw in block.others:
             until = bisect_left(lines, number)
             self._take_good(block, lines, at, until)
@@ -69,8 +71,6 @@ class Intake:
             elif not is_blank(raw):
                 self.take(parse_row(raw, number) if len(raw) <= MAX_ROW_BYTES else too_long(number))
         self._take_good(block, lines, at, len(lines))
-        if lines:
-            self.columns.rows(self.plain.columns_in_file, len(lines), block.empty)  # type: ignore[union-attr]
 
     def _take_good(self, block: Checked, lines: list[int], start: int, stop: int) -> None:
         if start == stop:

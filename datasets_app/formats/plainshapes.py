@@ -57,7 +57,6 @@ class Part:
     columns: Callable[[Any], Columns]
     empties: dict[str, str] = field(default_factory=dict)  # column → how a row is told that has nothing there
     odd: Callable[[Columns], list[Any]] = lambda columns: []  # masks of rows that need a closer look
-    order: tuple[str, ...] = ("role", "content")  # of the keys of a turn
 
 
 @dataclass(frozen=True)
@@ -109,10 +108,7 @@ class Plain:
 
     def spelled(self, name: str, value: Any) -> str:
         """A column of a row that was read the exact way, as it would be stored here."""
-        if name == "text":
-            return value
-        keys = set(self.part.order)
-        return self.style.written([{key: turn[key] for key in self.part.order} if turn.keys() == keys else turn for turn in value])
+        return value if name == "text" else self.style.written(value)
 
 
 def plain_line(line: str, row: dict[str, Any], shape: Shape, mapping: Mapping[str, Any]) -> Plain | None:
@@ -171,9 +167,7 @@ def _content_first(column: str, keys: tuple[str, ...], names: dict[str, str], st
         return None
     begin, between = re.escape("{" + style.key("content")), style.comma + style.key("role")
     turns = {role: begin + _TEXT + re.escape(f'{between}"{name}"}}') for role, name in names.items()}
-    return Part(
-        (column,), re.escape(style.key(column)) + _turns(turns, style), lambda texts: {"messages": texts}, order=("content", "role")
-    )
+    return Part((column,), re.escape(style.key(column)) + _turns(turns, style), lambda texts: {"messages": texts})
 
 
 def _turns(turns: dict[str, str], style: Style) -> str:

@@ -137,7 +137,7 @@ def found(outcome: Outcome) -> list[tuple]:
 
 
 @given(files())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_both_ways_find_the_same(file: tuple[bytes, bool]) -> None:
     content, plain = file
     with patch.object(blocks, "BLOCK", 300), patch.object(converting, "_take_blocks", wraps=converting._take_blocks) as taken:
