@@ -1,6 +1,6 @@
 """What a worker does when it starts and stops.
 
-A worker of the `train` queue keeps a fork server warm, reports its machine's devices, and looks for jobs that its predecessor left running. When it is
+A worker of the `inference` queue looks after its warm models. One of the `train` queue keeps a fork server warm, reports its machine's devices, and looks for jobs that its predecessor left running. When it is
 told to stop, `stopping` is set: supervisors let go of their jobs within a second, and the engines run on.
 """
 
@@ -48,8 +48,16 @@ def _beat_lives(**kwargs: Any) -> None:
 @worker_ready.connect
 def on_ready(sender: Any, **kwargs: Any) -> None:
     """Django is loaded and the broker answers."""
-    if "train" not in sender.app.amqp.queues.consume_from:
-        return
+    queues = sender.app.amqp.queues.consume_from
+    if "inference" in queues:
+        from models_app import warm_models
+
+        warm_models.tidy_until(stopping)
+    if "train" in queues:
+        _ready_to_train()
+
+
+def _ready_to_train() -> None:
     from training import device_reports
     from training.executors import fork_server
     from training.services.reconcile_jobs import reconcile_jobs

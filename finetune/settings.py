@@ -173,6 +173,12 @@ CELERY_TASK_ROUTES = {
 ROW_TOKENS_MODULE = "training.engine.rowtokens"
 # Which function says whether a model fits this machine: likewise above models_app, which asks for it by name.
 MODEL_FIT = "training.fit.fit"
+# Which function says how much of a device's memory training runs were promised: warm models leave that alone.
+TRAINING_CLAIMS = "training.memory_claims.claimed_and_used"
+# Seconds after which a model that nobody talks to leaves an inference worker's memory.
+INFERENCE_IDLE_SECONDS = env.env_int("INFERENCE_IDLE_SECONDS", 600, minimum=1)
+# Bytes that warm models may take on one device at most; 0 takes what is free.
+INFERENCE_MEMORY_BYTES = env.env_int("INFERENCE_MEMORY_BYTES", 0, minimum=0)
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {"global_keyprefix": "aift:"}

@@ -80,6 +80,12 @@ class TrySerializer(serializers.Serializer):
     temperature = serializers.FloatField(default=Params.temperature, help_text="0 (always the likeliest token) to 2.")
     top_p = serializers.FloatField(default=Params.top_p, help_text="Draw from the likeliest tokens that together have this share.")
     seed = serializers.IntegerField(required=False, allow_null=True, default=None)
+    stop = serializers.ListField(
+        child=serializers.CharField(allow_blank=True, trim_whitespace=False),
+        required=False,
+        default=list,
+        help_text="The answer ends before the first of these texts; 8 at most.",
+    )
     compare_with = serializers.ListField(
         child=serializers.IntegerField(min_value=1, max_value=2**63 - 1),
         required=False,
@@ -102,14 +108,18 @@ class TrySerializer(serializers.Serializer):
         return [{"role": "system", "content": data["system"]}, *turns] if data.get("system", "").strip() else turns
 
     def params(self) -> Params:
-        return Params(**{name: self.validated_data[name] for name in ("max_new_tokens", "temperature", "top_p", "seed")})
+        names = ("max_new_tokens", "temperature", "top_p", "seed")
+        return Params(**{name: self.validated_data[name] for name in names}, stop=tuple(self.validated_data["stop"]))
 
 
 class OutputSerializer(serializers.Serializer):
     model_id = serializers.IntegerField()
-    text = serializers.CharField()
+    text = serializers.CharField(help_text="The answer, without what the model thought first.")
+    thinking = serializers.CharField(allow_blank=True)
     tokens = serializers.IntegerField()
-    seconds = serializers.FloatField()
+    seconds = serializers.FloatField(help_text="Generation without loading.")
+    first_token_seconds = serializers.FloatField(allow_null=True, help_text="From the beginning of the generation.")
+    load_seconds = serializers.FloatField(help_text="Loading, and waiting for others.")
     tokens_per_second = serializers.FloatField()
     stop_reason = serializers.ChoiceField(["stop", "length", "cancelled"])
 

@@ -36,7 +36,7 @@ def programs(facts: Facts) -> Iterator[Program]:
     later = [sys.executable, "-m", "finetune.launcher.later", facts.local_host, str(facts.port)]
     yield Program("train", 30, [*later, *_worker("train", "train", "threads", facts.train_slots)], 20)
     yield Program("general", 30, [*later, *_worker("general", "default,celery", "prefork", 2)], 20)
-    yield Program("inference", 30, [*later, *_worker("inference", "inference", "threads", 1)], 10)
+    yield Program("inference", 30, [*later, *_worker("inference", "inference", "threads", 4)], 10)
     yield Program("beat", 40, [*later, *_celery("beat"), "--pidfile="], 10)
 
 

@@ -47,3 +47,8 @@ def _without_system(messages: list[dict[str, str]]) -> list[dict[str, str]]:
 def _single_token(tokenizer: Any, word: str) -> int | None:
     token = tokenizer.convert_tokens_to_ids(word)
     return None if token == tokenizer.unk_token_id else token
+
+
+def begins_thinking(tokenizer: Any, prompt: list[int]) -> bool:
+    """Whether the template has begun a thought for the model, so that its first words are no answer yet."""
+    return tokenizer.decode(prompt[-8:]).rstrip().endswith("<think>")

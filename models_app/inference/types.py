@@ -19,21 +19,28 @@ class Weights:
 
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
-    """How tokens are picked: temperature 0 takes the likeliest each time; with a seed a draw can be repeated."""
+    """How tokens are picked: temperature 0 takes the likeliest each time; with a seed a draw can be repeated; an answer ends
+    before the first of the `stop` texts."""
 
     max_new_tokens: int = 256
     temperature: float = 0.7
     top_p: float = 1.0
     seed: int | None = None
+    stop: tuple[str, ...] | list[str] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """`tokens` counts generated ones; `seconds` is generation without loading; `stop_reason` is stop, length or cancelled."""
+    """`text` is without what the model thought first; that is `thinking`. `tokens` counts generated ones, `seconds` is generation
+    without loading, `first_token_seconds` the part of it before the first token, `load_seconds` what came before: loading, and
+    waiting for others. `stop_reason` is stop, length or cancelled."""
 
     text: str
+    thinking: str = ""
     tokens: int
     seconds: float
+    first_token_seconds: float | None = None
+    load_seconds: float = 0.0
     stop_reason: str
 
     @property

@@ -1,8 +1,8 @@
 """Ask models to answer a prompt: the worker generates, the answer comes back as messages of a stream.
 
 started   {}                                                   a worker has begun (loading a model may still take a while)
-token     {model_id, text}
-done      {model_id, tokens, seconds, tokens_per_second, stop_reason: stop|length|cancelled}
+token     {model_id, text, thinking?}                          `thinking`: true where the model only thinks
+done      {model_id, tokens, seconds, tokens_per_second, first_token_seconds, load_seconds, stop_reason: stop|length|cancelled}
 end       {}                                                   the last one
 error     {message, code}                                      the last one when something went wrong
 """
@@ -13,19 +13,21 @@ import logging
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import sync_to_async
 from celery import shared_task
+from django.db import connection
 
 from finetune.core import storage, streams
 from finetune.core.errors import Conflict, Unavailable, invalid_field
 from models_app.models import LanguageModel
+from models_app.warm_models import pool
 
 if TYPE_CHECKING:
-    from models_app.inference.pool import ModelPool
+    from models_app.inference.types import Answer
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +35,7 @@ ANSWER_WITHIN_SECONDS = 15.0  # from queueing to `started`, unless the worker is
 WAIT_FOR_TURN_SECONDS = 300.0
 MAX_MODELS = 8
 MAX_NEW_TOKENS = 4096
+MAX_STOPS, MAX_STOP_LENGTH = 8, 100
 WORKER = "inference"  # the worker's heartbeat while it generates
 NO_WORKER = "The inference worker does not answer. Check that a worker for the queue “inference” is running, then try again."
 LOST_WORKER = "The inference worker stopped in the middle of the answer. Try again."
@@ -40,18 +43,19 @@ LOST_WORKER = "The inference worker stopped in the middle of the answer. Try aga
 
 @dataclass(frozen=True, kw_only=True)
 class Params:
-    """How to answer; `temperature` 0 is greedy, `seed` makes a draw repeatable."""
+    """How to answer; `temperature` 0 is greedy, `seed` makes a draw repeatable, the answer ends before the first `stop` text."""
 
     max_new_tokens: int = 256
     temperature: float = 0.7
     top_p: float = 1.0
     seed: int | None = None
+    stop: tuple[str, ...] = ()
 
 
 def try_prompt(
     *, models: list[LanguageModel], messages: list[dict[str, str]], params: Params, checkpoint: int | None = None
 ) -> str:
-    """Queue one prompt for models of one owner, answered in that order; the request's id, for `follow` and `afollow`.
+    """Queue one prompt for models of one owner, which answer together; the request's id, for `follow` and `afollow`.
 
     With `checkpoint` (a step) the first model answers as it was at that step of the job that made it. Conflict when a model is not ready or its files are gone; Invalid (naming the field) for an empty prompt or parameters
     out of range; Unavailable when the broker does not answer.
@@ -115,6 +119,8 @@ def check_prompt(messages: list[dict[str, str]], params: Params) -> None:
         raise invalid_field("top_p", "Must be above 0 and at most 1.")
     if params.seed is not None and not 0 <= params.seed < 2**63:
         raise invalid_field("seed", "Must be a whole number from 0 up.")
+    if len(params.stop) > MAX_STOPS or any(not text or len(text) > MAX_STOP_LENGTH for text in params.stop):
+        raise invalid_field("stop", f"Give at most {MAX_STOPS} texts of 1 to {MAX_STOP_LENGTH} characters.")
 
 
 class Patience:
@@ -166,21 +172,27 @@ async def afollow(*, request_id: str) -> AsyncIterator[dict[str, Any]]:
 
 
 def gather(*, request_id: str) -> list[dict[str, Any]]:
-    """Wait for the whole answer: `[{model_id, text, tokens, seconds, tokens_per_second, stop_reason}]`, in the order asked.
+    """Wait for the whole answer: `[{model_id, text, thinking, tokens, seconds, tokens_per_second, first_token_seconds, load_seconds,
+    stop_reason}]`, in the order asked.
 
     Unavailable when no worker begins in time; Conflict with the reason when a model can't answer.
     """
-    texts: dict[Any, list[str]] = {}
-    outputs = []
+    texts: dict[Any, dict[bool, str]] = {}
+    outputs = {}
     for message in follow(request_id=request_id):
-        if message["type"] == "token":
-            texts.setdefault(message["model_id"], []).append(message["text"])
+        if message["type"] == "started":
+            texts = {name: {False: "", True: ""} for name in message.get("models", ())}
+        elif message["type"] == "token":
+            texts[message["model_id"]][bool(message.get("thinking"))] += message["text"]
         elif message["type"] == "done":
-            facts = {key: value for key, value in message.items() if key not in ("type", "model_id")}
-            outputs.append({"model_id": message["model_id"], "text": "".join(texts.get(message["model_id"], [])), **facts})
+            outputs[message["model_id"]] = {key: value for key, value in message.items() if key not in ("type", "model_id")}
         elif message["type"] == streams.ERROR:
             raise Conflict(message["message"], code=message["code"])
-    return outputs
+    return [
+        {"model_id": name, "text": text[False], "thinking": text[True].rstrip(), **outputs[name]}
+        for name, text in texts.items()
+        if name in outputs
+    ]
 
 
 # --- the background half: runs in the inference worker ------------------------------------------------------
@@ -195,7 +207,7 @@ def generate(request_id: str) -> None:
     from models_app.inference.types import CannotGenerate
 
     with streams.beating(request_id, WORKER):
-        streams.publish(request_id, {"type": "started"})
+        streams.publish(request_id, {"type": "started", "models": [model["id"] for model in request["models"]]})
         try:
             _answer(request_id, request)
         except CannotGenerate as error:
@@ -208,29 +220,55 @@ def generate(request_id: str) -> None:
 
 
 def _answer(request_id: str, request: dict[str, Any]) -> None:
-    from models_app.inference.generate import generate as run
-    from models_app.inference.types import Sampling, Weights
+    """All models at the same time, a token of each in turn; the first that can't answer ends the others too."""
+    failed: list[bool] = []
+    cancelled = _cancel_check(request_id)
 
-    stopped = _cancel_check(request_id)
-    for model in request["models"]:
-        answer = run(
-            _pool(),
-            Weights(base=model["base"], adapter=model["adapter"]),
-            request["messages"],
-            Sampling(**request["sampling"]),
-            on_text=_publisher(request_id, model["id"]),
-            should_stop=stopped,
-        )
-        facts = {"tokens": answer.tokens, "seconds": answer.seconds, "tokens_per_second": answer.tokens_per_second}
-        done = {"type": "done", "model_id": model["id"], **facts, "stop_reason": answer.stop_reason}
-        streams.publish(request_id, done)
-        if stopped():
-            break
+    def stopped() -> bool:
+        return bool(failed) or cancelled()
+
+    def one(model: dict[str, Any]) -> None:
+        try:
+            _run(request_id, model, request, stopped)
+        except BaseException:
+            failed.append(True)
+            raise
+
+    with ThreadPoolExecutor(len(request["models"]), "answer") as threads:
+        found = [threads.submit(_closing_connections, one, model) for model in request["models"]]
+    for each in found:
+        each.result()
     streams.publish(request_id, {"type": streams.END})
 
 
-def _publisher(request_id: str, model_id: Any) -> Callable[[str], None]:
-    return lambda text: streams.publish(request_id, {"type": "token", "model_id": model_id, "text": text})
+def _closing_connections(act: Callable[[Any], None], value: Any) -> None:
+    """A thread's own database connection ends with it."""
+    try:
+        act(value)
+    finally:
+        connection.close()
+
+
+def _run(request_id: str, model: dict[str, Any], request: dict[str, Any], stopped: Callable[[], bool]) -> None:
+    from models_app.inference.generate import generate as run
+    from models_app.inference.types import Sampling, Weights
+
+    def say(text: str, **more: Any) -> None:
+        streams.publish(request_id, {"type": "token", "model_id": model["id"], "text": text, **more})
+
+    weights = Weights(base=model["base"], adapter=model["adapter"])
+    sampling = Sampling(**request["sampling"])
+    answer = run(
+        pool(), weights, request["messages"], sampling,
+        on_text=say, on_thought=lambda text: say(text, thinking=True), should_stop=stopped,
+    )  # fmt: skip
+    streams.publish(request_id, {"type": "done", "model_id": model["id"], **facts_of(answer)})
+
+
+def facts_of(answer: Answer) -> dict[str, Any]:
+    """The numbers of an answer, as messages and stored outputs have them."""
+    names = ("tokens", "seconds", "tokens_per_second", "first_token_seconds", "load_seconds", "stop_reason")
+    return {name: getattr(answer, name) for name in names}
 
 
 def _cancel_check(request_id: str, every: float = 0.1) -> Callable[[], bool]:
@@ -243,11 +281,3 @@ def _cancel_check(request_id: str, every: float = 0.1) -> Callable[[], bool]:
         return bool(state["answer"])
 
     return stopped
-
-
-@lru_cache(maxsize=1)
-def _pool() -> ModelPool:
-    """The warm models of this process."""
-    from models_app.inference.pool import ModelPool
-
-    return ModelPool()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -126,13 +127,18 @@ def reference_with(base: Path, adapter: Path) -> str:
 
 
 def test_the_least_used_base_leaves_first(tiny_dir: Path, tmp_path: Path) -> None:
-    pool = ModelPool(capacity=2)
+    pool = ModelPool(most=2)
     paths = [Path(shutil.copytree(tiny_dir, tmp_path / name)) for name in ("a", "b", "c")]
     models = {}
     for path in (paths[0], paths[1], paths[0], paths[2]):
-        models[path], _ = pool.get(Weights(base=str(path)))
-    assert pool.get(Weights(base=str(paths[0])))[0] is models[paths[0]]
-    assert pool.get(Weights(base=str(paths[1])))[0] is not models[paths[1]]
+        models[path] = model_of(pool, path)
+    assert model_of(pool, paths[0]) is models[paths[0]]
+    assert model_of(pool, paths[1]) is not models[paths[1]]
+
+
+def model_of(pool: ModelPool, base: Path) -> Any:
+    with pool.using(Weights(base=str(base))) as session:
+        return session.model
 
 
 def test_a_prompt_that_is_too_long_is_refused_in_words(pool: ModelPool, tiny_dir: Path) -> None:
@@ -182,7 +188,7 @@ def test_half_characters_are_never_given_out(tiny_dir: Path) -> None:
     import torch
     from transformers import AutoTokenizer
 
-    from models_app.inference.generate import Writer
+    from models_app.inference.writer import Writer
 
     tokenizer = AutoTokenizer.from_pretrained(tiny_dir)
     text = "naïve 東京 👋🏽 ok"

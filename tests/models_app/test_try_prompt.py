@@ -65,14 +65,19 @@ def test_it_streams_each_models_answer(
     request_id = ask_in_line([version, base], django_capture_on_commit_callbacks)
     generate(request_id)
     found = messages_of(request_id)
-    assert found[0] == {"type": "started"}
+    assert found[0] == {"type": "started", "models": [version.pk, base.pk]}
     assert found[-1] == {"type": "end"}
-    assert [message["model_id"] for message in found if message["type"] == "done"] == [version.pk, base.pk]
+    assert {message["model_id"] for message in found if message["type"] == "done"} == {version.pk, base.pk}
     texts = {pk: "".join(m["text"] for m in found if m["type"] == "token" and m["model_id"] == pk) for pk in (version.pk, base.pk)}
     assert texts[version.pk] != texts[base.pk]
     outputs = gather(request_id=request_id)
     assert [output["text"] for output in outputs] == [texts[version.pk], texts[base.pk]]
-    assert set(outputs[0]) == {"model_id", "text", "tokens", "seconds", "tokens_per_second", "stop_reason"}
+    assert set(outputs[0]) == {
+        "model_id", "text", "thinking", "tokens", "seconds", "tokens_per_second", "first_token_seconds", "load_seconds", "stop_reason",
+    }  # fmt: skip
+    order = [message["model_id"] for message in found if message["type"] == "token"]
+    assert order != sorted(order), "the answers come together, not one behind the other"
+    assert order != sorted(order, reverse=True)
 
 
 @pytest.mark.engine
@@ -93,8 +98,10 @@ def test_a_cancelled_request_is_not_begun(base: LanguageModel, django_capture_on
 
 
 @pytest.mark.engine
-def test_a_cancel_ends_the_answer_at_the_next_token(base: LanguageModel, django_capture_on_commit_callbacks: Any) -> None:
-    request_id = ask_in_line([base, base], django_capture_on_commit_callbacks, params=Params(max_new_tokens=4000, temperature=0))
+def test_a_cancel_ends_every_answer_at_the_next_token(
+    base: LanguageModel, version: LanguageModel, django_capture_on_commit_callbacks: Any
+) -> None:
+    request_id = ask_in_line([base, version], django_capture_on_commit_callbacks, params=Params(max_new_tokens=4000, temperature=0))
     worker = threading.Thread(target=generate, args=(request_id,))
     worker.start()
     found = []
@@ -105,7 +112,7 @@ def test_a_cancel_ends_the_answer_at_the_next_token(base: LanguageModel, django_
     worker.join(20)
     assert found[-1] == {"type": "end"}
     done = [message for message in found if message["type"] == "done"]
-    assert [message["stop_reason"] for message in done] == ["cancelled"]  # and the second model was not asked
+    assert [message["stop_reason"] for message in done] == ["cancelled", "cancelled"]
     assert done[0]["tokens"] < 240
 
 
@@ -215,7 +222,7 @@ async def test_the_api_streams(inference_worker: None, alice: User, base: Langua
     assert response.status_code == 200
     assert response["Content-Type"].startswith("text/event-stream")
     events = [json.loads(part.decode().removeprefix("data: ")) async for part in response.streaming_content]
-    assert events[0] == {"type": "started"}
+    assert events[0] == {"type": "started", "models": [base.pk]}
     assert [event["type"] for event in events][-2:] == ["done", "end"]
     assert any(event["type"] == "token" for event in events)
 

@@ -15,7 +15,7 @@ def try_checkpoint(
 ) -> list[dict[str, Any]]:
     """The answer of the job's checkpoint of this step and, with `with_base`, of the untrained base beside it.
 
-    Each is {of: checkpoint | base, text, tokens, seconds, tokens_per_second, stop_reason}. Waits for the inference worker.
+    Each is {of: checkpoint | base, text, …} as `gather` says. Waits for the inference worker.
     Invalid, naming the field, when the checkpoint is not kept (any more), the prompt is empty or a parameter out of range;
     Conflict when the base's weights are gone; Unavailable when no worker answers.
     """
