@@ -175,6 +175,8 @@ ROW_TOKENS_MODULE = "training.engine.rowtokens"
 MODEL_FIT = "training.fit.fit"
 # Which function says how much of a device's memory training runs were promised: warm models leave that alone.
 TRAINING_CLAIMS = "training.memory_claims.claimed_and_used"
+# Which module finds the checkpoints of a person's jobs, so that they can be talked to.
+CHECKPOINTS_MODULE = "training.kept_checkpoints"
 # Seconds after which a model that nobody talks to leaves an inference worker's memory.
 INFERENCE_IDLE_SECONDS = env.env_int("INFERENCE_IDLE_SECONDS", 600, minimum=1)
 # Bytes that warm models may take on one device at most; 0 takes what is free.

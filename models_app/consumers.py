@@ -18,30 +18,29 @@ from models_app.announce import group
 from models_app.models import LanguageModel
 from models_app.serializers import ModelSerializer
 from models_app.services.try_prompt import afollow
-from models_app.try_request import ask
+from models_app.try_request import ask, ask_source
 
 NOT_SIGNED_IN, NOT_FOUND = 4401, 4404
 
 
-class OwnedModelSocket(AsyncJsonWebsocketConsumer):
+class PersonalSocket(AsyncJsonWebsocketConsumer):
     """Accepts first, so that a refusal's close code reaches the browser."""
 
     async def connect(self) -> None:
         await self.accept()
         if not self.scope["user"].is_authenticated:
             await self.close(NOT_SIGNED_IN)
-        elif await self.find() is None:
+        elif not await self.is_theirs():
             await self.close(NOT_FOUND)
         else:
             await self.opened()
 
-    async def opened(self) -> None:
-        """The socket belongs to its user's model."""
+    async def is_theirs(self) -> bool:
+        """Whether what the address names belongs to this person."""
+        return True
 
-    @database_sync_to_async
-    def find(self) -> LanguageModel | None:
-        rows = LanguageModel.objects.for_user(self.scope["user"]).select_related("base_model", "produced_by")
-        return rows.filter(pk=self.scope["url_route"]["kwargs"]["pk"]).first()
+    async def opened(self) -> None:
+        """They may listen and speak."""
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None, **kwargs: Any) -> None:
         try:
@@ -55,6 +54,18 @@ class OwnedModelSocket(AsyncJsonWebsocketConsumer):
 
     async def receive_json(self, content: dict[str, Any], **kwargs: Any) -> None:
         """Unknown messages are ignored."""
+
+
+class OwnedModelSocket(PersonalSocket):
+    """A socket of one model."""
+
+    async def is_theirs(self) -> bool:
+        return await self.find() is not None
+
+    @database_sync_to_async
+    def find(self) -> LanguageModel | None:
+        rows = LanguageModel.objects.for_user(self.scope["user"]).select_related("base_model", "produced_by")
+        return rows.filter(pk=self.scope["url_route"]["kwargs"]["pk"]).first()
 
 
 class ModelSocket(OwnedModelSocket):
@@ -78,14 +89,16 @@ class ModelSocket(OwnedModelSocket):
         await self.send_json({"type": "progress", **event["progress"]})
 
 
-class TrySocket(OwnedModelSocket):
-    """/ws/models/{id}/test: the client sends the body of POST …/test, the server streams the answer.
-
-    One prompt at a time; `{"type": "stop"}` ends it early, and so does closing the socket.
-    """
+class AnsweringSocket(PersonalSocket):
+    """The client sends a prompt, the server streams the answers. One prompt at a time; `{"type": "stop"}` ends it early, and so
+    does closing the socket."""
 
     request_id: str | None = None
     answering: asyncio.Task | None = None
+
+    def ask(self, body: dict[str, Any]) -> str:
+        """Queue the prompt; the request's id."""
+        raise NotImplementedError
 
     async def receive_json(self, content: dict[str, Any], **kwargs: Any) -> None:
         if content.get("type") == "stop":
@@ -106,7 +119,7 @@ class TrySocket(OwnedModelSocket):
 
     async def answer(self, body: dict[str, Any]) -> None:
         try:
-            self.request_id = await self.ask(body)
+            self.request_id = await database_sync_to_async(self.ask)(body)
             async for message in afollow(request_id=self.request_id):
                 await self.say(message)
         except (DomainError, APIException) as error:
@@ -122,10 +135,20 @@ class TrySocket(OwnedModelSocket):
             self.request_id = self.answering = None
         await self.send_json(message)
 
-    @database_sync_to_async
+
+class TrySocket(AnsweringSocket, OwnedModelSocket):
+    """/ws/models/{id}/test: the body of POST …/test, and the answer as it comes."""
+
     def ask(self, body: dict[str, Any]) -> str:
         rows = LanguageModel.objects.for_user(self.scope["user"]).select_related("base_model")
         model = rows.filter(pk=self.scope["url_route"]["kwargs"]["pk"]).first()
         if model is None:
             raise DomainError("This model was deleted.", code="not_found")
         return ask(user=self.scope["user"], model=model, body=body)
+
+
+class AskSocket(AnsweringSocket):
+    """/ws/ask: the same for whatever `source` names, a model or a checkpoint."""
+
+    def ask(self, body: dict[str, Any]) -> str:
+        return ask_source(user=self.scope["user"], body=body)

@@ -143,6 +143,7 @@ def show_model(
         "model": model,
         "versions": family[:50],
         "try_form": TryForm(comparable=model.base_model_id is not None),
+        "source": f"model-{model.pk}",
         "edit_form": EditModelForm(initial=notes),
         "push_form": PushForm(model=model, memory=size(merge_bytes(model)), initial={"repo_id": model.push.get("repo_id", "")}),
         "bar": bar_of(model),
@@ -177,7 +178,7 @@ def latest(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_POST
 def try_it(request: HttpRequest, pk: int) -> HttpResponse:
-    """The answer as a page: for browsers without JavaScript (with it, static/try.js streams over the socket)."""
+    """The answer as a page: for browsers without JavaScript (with it, static/chat.js streams over the socket)."""
     model = find_model(request, pk)
     form = TryForm(request.POST, comparable=model.base_model_id is not None)
     outputs: list[dict[str, Any]] = []

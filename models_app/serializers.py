@@ -112,6 +112,13 @@ class TrySerializer(serializers.Serializer):
         return Params(**{name: self.validated_data[name] for name in names}, stop=tuple(self.validated_data["stop"]))
 
 
+class AskSerializer(TrySerializer):
+    """The same, asked of a model or a checkpoint by its reference."""
+
+    compare_with = checkpoint = None  # type: ignore[assignment]  # DRF: not these two
+    source = serializers.CharField(max_length=60, help_text="model-12 or job-5-step-40.")
+
+
 class OutputSerializer(serializers.Serializer):
     model_id = serializers.IntegerField()
     text = serializers.CharField(help_text="The answer, without what the model thought first.")

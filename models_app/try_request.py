@@ -6,8 +6,9 @@ from typing import Any
 
 from finetune.core.errors import invalid_field
 from models_app.models import LanguageModel
-from models_app.serializers import TrySerializer
-from models_app.services.try_prompt import try_prompt
+from models_app.serializers import AskSerializer, TrySerializer
+from models_app.services.try_prompt import queue_prompt, try_prompt
+from models_app.sources import find_sources
 
 
 def ask(*, user: Any, model: LanguageModel, body: Any) -> str:
@@ -21,6 +22,14 @@ def ask(*, user: Any, model: LanguageModel, body: Any) -> str:
     others = _others(user, [pk for pk in form.validated_data["compare_with"] if pk != model.pk])
     checkpoint = form.validated_data["checkpoint"]
     return try_prompt(models=[model, *others], messages=form.conversation(), params=form.params(), checkpoint=checkpoint)
+
+
+def ask_source(*, user: Any, body: Any) -> str:
+    """Queue the body's conversation for the model or checkpoint that `source` names; the request's id. Refuses as `ask` does."""
+    form = AskSerializer(data=body)
+    form.is_valid(raise_exception=True)
+    source = find_sources(user, [form.validated_data["source"]], field="source")[0]
+    return queue_prompt([{"id": source.ref, **source.weights}], form.conversation(), form.params())
 
 
 def _others(user: Any, ids: list[int]) -> list[LanguageModel]:

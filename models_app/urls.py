@@ -44,4 +44,5 @@ api: list = [
 websocket: list = [
     path("ws/models/<int:pk>", consumers.ModelSocket.as_asgi()),
     path("ws/models/<int:pk>/test", consumers.TrySocket.as_asgi()),
+    path("ws/ask", consumers.AskSocket.as_asgi()),
 ]

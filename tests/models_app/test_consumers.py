@@ -47,6 +47,30 @@ def model(alice: User, tiny_dir: Path) -> LanguageModel:
     return model
 
 
+async def test_a_model_is_asked_by_its_reference(inference_worker: None, model: LanguageModel, alice: User, charlie: User) -> None:
+    body = {"source": f"model-{model.pk}", "messages": [{"role": "user", "content": "Say hello"}], "max_new_tokens": 4}
+    socket = connect("/ws/ask", alice)
+    await socket.connect()
+    await socket.send_json_to({**body, "stop": ["never"], "top_p": 0.9, "seed": 4})
+    found = []
+    while not found or found[-1]["type"] not in ("end", "error"):
+        found.append(await socket.receive_json_from(60))
+    assert [message["type"] for message in found][-2:] == ["done", "end"]
+    assert found[-2]["first_token_seconds"] > 0
+    await socket.disconnect()
+    socket = connect("/ws/ask", charlie)
+    await socket.connect()
+    for source in (body["source"], "job-1-step-1", "model-x", "../etc"):
+        await socket.send_json_to({**body, "source": source})
+        message = await socket.receive_json_from(5)
+        assert (message["type"], list(message["fields"])) == ("error", ["source"])
+    await socket.disconnect()
+    socket = connect("/ws/ask", AnonymousUser())
+    await socket.connect()
+    assert await socket.receive_output() == {"type": "websocket.close", "code": 4401}
+    await socket.disconnect()
+
+
 @pytest.mark.parametrize("path", ["/ws/models/{}", "/ws/models/{}/test"])
 async def test_only_its_owner_gets_in(path: str, model: LanguageModel, charlie: User) -> None:
     for user, code in ((AnonymousUser(), 4401), (charlie, 4404)):

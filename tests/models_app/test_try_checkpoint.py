@@ -43,9 +43,9 @@ def test_a_running_jobs_checkpoint_answers_on_both_surfaces(
     assert [output["of"] for output in outputs] == ["checkpoint", "base"]
     assert outputs[0]["text"] != outputs[1]["text"]
     form = {**ASK, "system": "", "compare": "on"}
-    shown = page.post(f"/training/{job.pk}/checkpoints/20/try", form, headers={"HX-Request": "true"})
+    shown = page.post(f"/training/{job.pk}/checkpoints/20/try", form)
     assert [output["text"] for output in shown.context["outputs"]] == [output["text"] for output in outputs]
-    assert "<html" not in shown.content.decode()
+    assert outputs[0]["stop_reason"] in {"stop", "length"}
 
 
 @pytest.mark.engine

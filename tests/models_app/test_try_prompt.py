@@ -229,7 +229,9 @@ async def test_the_api_streams(inference_worker: None, alice: User, base: Langua
 
 @pytest.mark.engine
 def test_the_page_answers_without_javascript(inference_worker: None, page: Client, version: LanguageModel) -> None:
-    body = {"prompt": "Say hello", "system": "", "temperature": "0", "max_new_tokens": "8", "compare": "on"}
+    body = {
+        "prompt": "Say hello", "system": "", "temperature": "0", "max_new_tokens": "8", "compare": "on", "stop": "never\n\\n\\n", "top_p": "",
+    }  # fmt: skip
     response = page.post(f"/models/{version.pk}/try", body)
     assert response.status_code == 200
     assert [output["name"] for output in response.context["outputs"]] == ["tuned v1", "tiny-base"]
@@ -245,6 +247,8 @@ def test_api_and_page_name_the_field(api: APIClient, page: Client, base: Languag
         ({"messages": [{"role": "robot", "content": "a"}]}, "messages.0.role"),
         ({"prompt": "a", "temperature": -1}, "temperature"),
         ({"prompt": "a", "temperature": "hot"}, "temperature"),
+        ({"prompt": "a", "stop": [""]}, "stop"),
+        ({"prompt": "a", "stop": ["x"] * 9}, "stop"),
         ({"prompt": "a", "max_new_tokens": 5000}, "max_new_tokens"),
         ({"prompt": "a", "checkpoint": 20}, "checkpoint"),
         ({"prompt": "a", "compare_with": [999_999]}, "compare_with"),

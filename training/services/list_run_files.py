@@ -27,10 +27,11 @@ def list_run_files(*, job: TrainingJob) -> list[dict[str, Any]]:
 def list_checkpoints(*, job: TrainingJob) -> list[dict[str, Any]]:
     """Every checkpoint that was written, newest first: {step, attempt, path, bytes, time, kept, values}."""
     events = JobEvent.objects.filter(job=job, kind=JobEvent.Kind.CHECKPOINT).order_by("-seq")
-    return [_checkpoint(event) for event in events]
+    return [checkpoint_row(event) for event in events]
 
 
-def _checkpoint(event: JobEvent) -> dict[str, Any]:
+def checkpoint_row(event: JobEvent) -> dict[str, Any]:
+    """One checkpoint as its event and the disk tell it."""
     payload = event.payload
     path = payload.get("path") or ""
     kept = bool(path) and (storage.attempt_dir(event.job_id, event.attempt) / path).exists()
