@@ -54,15 +54,15 @@ def on_ready(sender: Any, **kwargs: Any) -> None:
 
         warm_models.tidy_until(stopping)
     if "train" in queues:
-        _ready_to_train()
+        _ready_to_train(sender.hostname)
 
 
-def _ready_to_train() -> None:
+def _ready_to_train(worker: str) -> None:
     from training import device_reports
     from training.executors import fork_server
     from training.services.reconcile_jobs import reconcile_jobs
 
-    device_reports.report_until(stopping, worker=sender.hostname)
+    device_reports.report_until(stopping, worker=worker)
     fork_server.start()
     try:
         reconcile_jobs()
