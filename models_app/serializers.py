@@ -116,7 +116,7 @@ class AskSerializer(TrySerializer):
     """The same, asked of a model or a checkpoint by its reference."""
 
     compare_with = checkpoint = None  # type: ignore[assignment]  # DRF: not these two
-    source = serializers.CharField(max_length=60, help_text="model-12 or job-5-step-40.")
+    source = serializers.CharField(max_length=60, help_text="model-12 or job-5-step-40.")  # type: ignore[assignment]  # a name of DRF's
 
 
 class OutputSerializer(serializers.Serializer):

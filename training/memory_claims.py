@@ -6,29 +6,28 @@ models_app asks for it by name (settings.TRAINING_CLAIMS): it lies below us.
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import psutil
 
 from finetune.core import board
+from training import queue, slots
 from training.device_reports import BOARD, FRESH_SECONDS
 from training.engine.rundir import RunDir
 from training.lease import machine
 from training.models import TrainingJob
 
-S = TrainingJob.Status
-
 
 def claimed_and_used(device: str) -> tuple[int, int]:
-    """(claimed, used) bytes on one device of this machine ("cpu", "cuda:0", …): what running trainings were estimated to need at
-    most, or the next one in the queue if that is more and this machine trains; and what the running ones hold of it by now.
-
-    Which of several GPUs a run takes is its worker's business, so its claim counts on each.
+    """(claimed, used) bytes on one device of this machine, as torch names it ("cpu", "cuda:0", …): what the trainings that run there
+    were estimated to need at most, with the next one in line where this machine trains; and what the running ones hold of it by now.
     """
-    running = [job for job in _local(S.RUNNING, S.CANCELLING) if job.lease_owner.startswith(f"{machine()}|")]
-    promised = [(claim_of(job), used_by(job, device)) for job in running]
-    claimed = sum(max(claim, used) for claim, used in promised)
-    return max(claimed, _next_claim()), sum(used for _, used in promised)
+    running = [job for job in _running() if _computes_on(job, device)]
+    claims = [(claim_of(job), used_by(job, device)) for job in running]
+    claimed = sum(max(claim, used) for claim, used in claims)
+    following = _next_claim()
+    # While a slot is free, the next one starts beside those that run, else in the place of one of them.
+    beside = not running if device.startswith("cuda") else len(running) < len(slots.slots())
+    return claimed + following if beside else max(claimed, following), sum(used for _, used in claims)
 
 
 def claim_of(job: TrainingJob) -> int:
@@ -52,9 +51,22 @@ def _next_claim() -> int:
     """What the head of the queue will need, where this machine's workers train."""
     if not any(report["machine"] == machine() for report in board.read(BOARD, fresh_seconds=FRESH_SECONDS)):
         return 0
-    job = TrainingJob.objects.in_queue().filter(executor="local").first()
+    line = queue.queue("local")
+    job = TrainingJob.objects.filter(pk=line[0].job.pk).first() if line else None
     return claim_of(job) if job else 0
 
 
-def _local(*states: str) -> Any:
-    return TrainingJob.objects.filter(status__in=states, executor="local")
+def _running() -> list[TrainingJob]:
+    """Those that this machine's workers follow."""
+    jobs = TrainingJob.objects.running().filter(executor="local", lease_owner__startswith=f"{machine()}|")
+    return list(jobs.prefetch_related("device_holds"))
+
+
+def _computes_on(job: TrainingJob, device: str) -> bool:
+    """A run has its GPUs to itself; one that holds none in writing may be on any. The processor is everybody's."""
+    holds = {hold.device for hold in job.device_holds.all()}  # type: ignore[attr-defined]
+    if not device.startswith("cuda") or not holds:
+        return True
+    names = slots.slots()
+    index = int(device.partition(":")[2] or 0)
+    return index < len(names) and names[index] in holds

@@ -7,14 +7,16 @@ import os
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from accounts.models import User
 from models_app import warm_models
 from tests.factories import make_base_model, make_dataset, make_job
-from training import device_reports
+from training import device_reports, slots
 from training.engine.rundir import RunDir
 from training.lease import machine, new_owner
 from training.memory_claims import claimed_and_used
+from training.models import DeviceHold
 
 GB = 10**9
 
@@ -53,11 +55,24 @@ def test_other_machines_and_other_executors_claim_nothing_here(alice: User) -> N
     assert claimed_and_used("cpu") == (0, 0)
 
 
-def test_the_next_in_the_queue_claims_where_this_machine_trains(alice: User) -> None:
-    make_job(alice, status="queued", estimate=estimate(2 * GB))
+def test_the_next_in_the_queue_claims_where_this_machine_trains(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    same = {"model": make_base_model(alice), "dataset": make_dataset(alice)}
+    make_job(alice, status="queued", queued_at=timezone.now(), estimate=estimate(2 * GB), **same)
     assert claimed_and_used("cpu") == (0, 0)
     device_reports.board.pin(device_reports.BOARD, "me", {"machine": machine(), "devices": []})
     assert claimed_and_used("cpu") == (2 * GB, 0)
+    make_job(alice, status="running", attempt=1, lease_owner=new_owner(), estimate=estimate(GB), **same)
+    assert claimed_and_used("cpu")[0] == 2 * GB  # it comes in the place of the one that runs
+    monkeypatch.setattr(slots, "slots", lambda: ["0", "1"])
+    assert claimed_and_used("cpu")[0] == 3 * GB  # beside it
+    assert claimed_and_used("cuda:0")[0] == 2 * GB
+
+
+def test_a_run_has_its_own_gpus_only(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slots, "slots", lambda: ["4", "7"])
+    job = make_job(alice, status="running", attempt=1, lease_owner=new_owner(), estimate=estimate(GB))
+    DeviceHold.objects.create(job=job, machine=machine(), device="7")
+    assert [claimed_and_used(device)[0] for device in ("cuda:0", "cuda:1", "cuda:2", "cpu")] == [0, GB, 0, GB]
 
 
 def test_warm_models_get_what_is_left(alice: User, monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
