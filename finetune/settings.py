@@ -254,6 +254,9 @@ SPECTACULAR_SETTINGS = {
         "JobStatus": "training.models.TrainingJob.Status",
         "DatasetKind": "datasets_app.models.Dataset.Kind",
         "ModelKind": "models_app.models.LanguageModel.Kind",
+        "FormatEnum": "datasets_app.models.Dataset.Format",
+        "ExportFormat": "models_app.models.Export.Format",
+        "ExportStatus": "models_app.models.Export.Status",
         "EventKind": "training.models.JobEvent.Kind",
     },
 }

@@ -27,6 +27,7 @@ urlpatterns = [
     path("", include(accounts.urls.pages)),
     path("datasets/", include(datasets_app.urls.pages)),
     path("models/", include(models_app.urls.pages)),
+    path("models/", include(training.urls.model_pages)),
     path("training/", include(training.urls.pages)),
     # API; a trailing slash is taken off by core.middleware.OptionalApiSlash
     path("api/auth/", include(accounts.urls.api)),

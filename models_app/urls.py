@@ -3,7 +3,7 @@
 from django.urls import path
 from rest_framework.routers import SimpleRouter
 
-from models_app import consumers, export_api, export_pages, hub_api, hub_pages
+from models_app import consumers, export_api, export_pages, hub_api, hub_pages, version_pages
 from models_app import pages as views
 from models_app.api import ModelViewSet
 
@@ -19,6 +19,7 @@ pages: list = [
     path("storage", hub_pages.disk, name="model-storage"),
     path("<int:pk>/cancel-download", hub_pages.cancel, name="model-cancel-download"),
     path("<int:pk>/push", hub_pages.push, name="model-push"),
+    path("<int:pk>/versions", version_pages.versions, name="model-versions"),
     path("<int:pk>/exports", export_pages.exports, name="model-exports"),
     path("<int:pk>/exports/<int:export>/download", export_pages.download, name="export-download"),
     path("<int:pk>/exports/<int:export>/cancel", export_pages.cancel, name="export-cancel"),

@@ -10,8 +10,9 @@ from training.api.estimate import EstimateView
 from training.api.jobs import JobViewSet
 from training.api.queue import AdmitWorkerView, DrainWorkerView, OpenQueueView, PauseQueueView, QueueView, WorkersView
 from training.api.templates import TemplateViewSet
+from training.api.versions import LineageView, VersionCompareView
 from training.consumers import JobConsumer
-from training.pages import checkpoints, compare, form, job, lists, moves, queue, templates
+from training.pages import checkpoints, compare, form, job, lists, moves, queue, templates, versions
 
 router = SimpleRouter(trailing_slash=False)
 router.register("training/templates", TemplateViewSet, basename="api-template")
@@ -46,6 +47,11 @@ pages = [
     path("<int:pk>/delete", moves.delete, name="job-delete"),
     path("<int:pk>/checkpoints/<int:step>/try", checkpoints.try_it, name="checkpoint-try"),
 ]
+# Under models/: they tell of models, but only this app knows of runs.
+model_pages = [
+    path("compare", versions.compare, name="models-compare"),
+    path("<int:pk>/lineage", versions.lineage, name="model-lineage"),
+]
 api = [
     path("training/methods", MethodsView.as_view(), name="api-methods"),
     path("training/executors", ExecutorsView.as_view(), name="api-executors"),
@@ -60,6 +66,8 @@ api = [
     path("training/compare", CompareView.as_view(), name="api-compare"),
     path("training/sample", SampleView.as_view(), name="api-sample"),
     path("training/<int:pk>/checkpoints/<int:step>/test", TryCheckpointView.as_view(), name="api-checkpoint-test"),
+    path("models/<int:pk>/version-compare", VersionCompareView.as_view(), name="api-version-compare"),
+    path("models/<int:pk>/lineage", LineageView.as_view(), name="api-lineage"),
     *router.urls,
 ]
 websocket = [path("ws/training/<int:job_id>", JobConsumer.as_asgi())]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
 from django.views.decorators.http import require_GET
 
 from finetune.core.errors import Invalid
@@ -33,11 +34,14 @@ def compare(request: HttpRequest) -> HttpResponse:
         found = compare_jobs(jobs=named_jobs(request.user, request.GET.getlist("ids")))
     except Invalid as error:
         return render_page(request, "training/compare.html", {"reason": error.message}, status=400)
-    runs = [{"id": job.pk, "name": job.name, "colour": f"c{number}"} for number, job in enumerate(found["jobs"], 1)]
+    runs = [
+        {"id": job.pk, "name": job.name, "colour": f"c{number}", "url": reverse("job", args=[job.pk])}
+        for number, job in enumerate(found["jobs"], 1)
+    ]
     context: dict[str, Any] = {
         "jobs": list(zip(found["jobs"], runs, strict=True)),
         "runs": runs,
-        "charts": _charts(found["curves"]),
+        "charts": charts_of(found["curves"]),
         "config_diff": [row | {"label": option_label(row["field"])} for row in found["config_diff"]],
         "metrics_diff": [row | {"label": option_label(row["field"])} for row in found["metrics_diff"]],
         "curves": found["curves"],
@@ -45,7 +49,7 @@ def compare(request: HttpRequest) -> HttpResponse:
     return render_page(request, "training/compare.html", context)
 
 
-def _charts(curves: list[dict[str, Any]]) -> list[dict[str, str]]:
+def charts_of(curves: list[dict[str, Any]]) -> list[dict[str, str]]:
     """One chart for every value worth drawing that a run has: {name, title, split, key}."""
     known = {key for curve in curves for point in curve["points"] for key in point["values"]}
     return [{"name": name, "title": title, "split": split, "key": key} for name, title, split, key in CURVES if key in known]

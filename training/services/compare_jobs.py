@@ -38,7 +38,7 @@ def compare_jobs(*, jobs: Sequence[TrainingJob], max_points: int = POINTS_EACH) 
         raise invalid_field("ids", f"Choose {FEWEST} to {MOST} jobs to compare; {len(jobs)} were named.")
     return {
         "jobs": list(jobs),
-        "config_diff": _different([*_facts(jobs), *_options(jobs)]),
+        "config_diff": different([*_facts(jobs), *_options(jobs)]),
         "metrics_diff": _results(jobs),
         "curves": [{"id": job.pk, "name": job.name, "points": read_metrics(job=job, max_points=max_points).points} for job in jobs],
     }
@@ -55,7 +55,8 @@ def _options(jobs: Sequence[TrainingJob]) -> list[dict[str, Any]]:
     return [{"field": name, "values": [config.get(name) for config in configs]} for name in names]
 
 
-def _different(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def different(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows whose values are not all the same."""
     return [row for row in rows if any(value != row["values"][0] for value in row["values"])]
 
 

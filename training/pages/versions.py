@@ -1,0 +1,62 @@
+"""The pages about versions: their comparison and one version's lineage."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.views.decorators.http import require_GET
+
+from finetune.core.errors import Invalid
+from finetune.core.pages import render_page
+from training.api.versions import own_version, own_versions
+from training.models import TrainingJob
+from training.pages.compare import charts_of
+from training.services.compare_versions import compare_versions
+from training.services.trace_lineage import trace_lineage
+from training.spec_fields import option_label
+
+
+@require_GET
+def compare(request: HttpRequest) -> HttpResponse:
+    """The versions ticked in a history (?ids=1&ids=2) or named in a link (?ids=1,2)."""
+    try:
+        found = compare_versions(models=own_versions(request.user, request.GET.getlist("ids")))
+    except Invalid as error:
+        return render_page(request, "models/compare.html", {"reason": error.message}, status=400)
+    runs = [
+        {"id": model.pk, "name": str(model), "colour": f"c{number}", "url": reverse("model", args=[model.pk])}
+        for number, model in enumerate(found["models"], 1)
+    ]
+    rows = {name: [row | {"label": option_label(row["field"])} for row in found[name]] for name in ("config_diff", "metrics_diff")}
+    context: dict[str, Any] = {
+        **rows,
+        "models": list(zip(found["models"], found["jobs"], runs, strict=True)),
+        "runs": runs,
+        "charts": charts_of(found["curves"]),
+        "curves": found["curves"],
+        "samples": [
+            row | {"answers": [(run["name"], text) for run, text in zip(runs, row["texts"], strict=True)]}
+            for row in found["samples"]
+        ],
+        "datasets": list(zip(found["dataset_diffs"], found["models"], found["models"][1:], strict=False)),
+    }
+    return render_page(request, "models/compare.html", context)
+
+
+@require_GET
+def lineage(request: HttpRequest, pk: int) -> HttpResponse:
+    found = trace_lineage(model=own_version(request.user, pk))
+    job = found["job"]
+    config = (found["spec"] or {}).get("config") or {}
+    context = {
+        "line": found,
+        "model": found["version"],
+        "options": [(option_label(name), name, value) for name, value in config.items() if value not in (None, "")],
+        "packages": sorted(found["packages"].items()),
+        "hardware": [(name.replace("_", " ").capitalize(), value) for name, value in found["hardware"].items() if value],
+        "reproducible": job is not None and job.status == TrainingJob.Status.SUCCEEDED,
+        "reproductions": list(job.reproductions.all()[:10]) if job else [],
+    }
+    return render_page(request, "models/lineage.html", context)
