@@ -166,6 +166,7 @@ CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_ROUTES = {
     "training.services.start_job.run_job": {"queue": "train"},
+    "training.services.start_job.run_remote_job": {"queue": "cloud"},
     "models_app.services.try_prompt.generate": {"queue": "inference"},
     "datasets_app.services.render_rows.render": {"queue": "inference"},
 }
@@ -208,6 +209,10 @@ MAX_STORAGE_BYTES_PER_USER = env.env_int("MAX_STORAGE_BYTES_PER_USER", 0)
 STORAGE_USED = "finetune.operations.services.measure_storage.measure_storage"
 # GPUs of the machine where jobs train; 0 counts those of the machine that is asked.
 TRAINING_GPUS = env.env_int("TRAINING_GPUS", 0, minimum=0)
+
+# Runs at a provider that one installation follows at once, and the image their container starts from; what it lacks is installed.
+CLOUD_SLOTS = env.env_int("CLOUD_SLOTS", 16, minimum=1)
+CLOUD_IMAGE = env.env_str("CLOUD_IMAGE", "python:3.12")
 
 # --- API ---------------------------------------------------------------------------------------------------
 REST_FRAMEWORK = {

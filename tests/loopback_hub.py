@@ -56,6 +56,8 @@ class Repo:
 class LoopbackHub:
     """The server, for one `with` block."""
 
+    handler: type[BaseHTTPRequestHandler]
+
     def __init__(self, *, lfs_from: int = 10_000):
         self.repos: dict[tuple[str, str], Repo] = {}
         self.tokens: dict[str, dict[str, Any]] = {}
@@ -70,7 +72,7 @@ class LoopbackHub:
         self.large: dict[str, bytes] = {}  # what came over LFS, by SHA-256
         self.cards: list[str] = []  # cards whose YAML was to be checked
         self._failures: list[tuple[re.Pattern[str], int, dict[str, str], int]] = []
-        self._server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"hub": self}))
+        self._server = _Server(("127.0.0.1", 0), type("Handler", (self.handler,), {"hub": self}))
         self._server.daemon_threads = True
 
     @property
@@ -327,3 +329,6 @@ def _sized(wanted: str, repo: Repo) -> bool:
     bounds = {part[:3]: float(part[4:-1]) * {"K": 1e3, "M": 1e6, "B": 1e9}[part[-1]] for part in wanted.split(",") if part}
     total = (repo.extra.get("safetensors") or {}).get("total", 0)
     return not wanted or bounds.get("min", 0) <= total <= bounds.get("max", float("inf"))
+
+
+LoopbackHub.handler = _Handler

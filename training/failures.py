@@ -6,9 +6,11 @@ import errno
 import signal
 from typing import Any
 
-from finetune.core.errors import Unavailable
+from finetune.core.errors import DomainError
 from training.engine.rundir import RunDir
 from training.event_log import storable
+from training.executors import AccessRefused
+from training.models import TrainingJob
 from training.services.read_log import read_tail
 
 LOG_LINES = 40
@@ -29,12 +31,51 @@ def from_event(run: RunDir, event: dict[str, Any]) -> dict[str, Any]:
     return describe(run, code=event.get("code") or "internal", message=message, hint=event.get("hint") or "")
 
 
-def lost(run: RunDir, cause: dict[str, int], attempts: int) -> dict[str, Any]:
+def told_by_provider(run: RunDir, cause: dict[str, Any]) -> dict[str, Any] | None:
+    """For an end that would only repeat itself: a time limit, an image that can't be built. None for any other."""
+    if cause.get("timed_out"):
+        message = "The provider ended the run at its time limit."
+        return describe(
+            run, code="timed_out", message=message, hint="Resume it: it goes on from its last checkpoint with a new limit."
+        )
+    if cause.get("build_failed"):
+        message = f"The provider could not build the run's container: {cause['build_failed']}"
+        return describe(run, code="build_failed", message=message, hint="Look at the provider's log below, then resume.")
+    return None
+
+
+def budget_reached(run: RunDir, job: TrainingJob) -> dict[str, Any]:
+    """For a run that was stopped because its money is used up."""
+    message = f"The job's budget of ${job.budget} is used up, so it was stopped; its last checkpoint is kept."
+    return describe(
+        run, code="budget_reached", message=message, hint="Raise the job's budget and resume: it goes on where it stopped."
+    )
+
+
+def access_refused(run: RunDir, error: Exception) -> dict[str, Any]:
+    """For a run that can't be followed any more because the owner's credentials are no longer accepted."""
+    message = f"The run can't be followed any more: {error} It may still be going on there, until its time limit."
+    return describe(
+        run, code="access_refused", message=message, hint="Save new credentials, look at the provider's page, then resume."
+    )
+
+
+def out_of_sight(run: RunDir, error: Exception) -> dict[str, Any]:
+    """For a run whose provider has not answered for a long time."""
+    message = f"The provider has not answered for too long: {error}"
+    hint = "Look at the provider's page and status. Runs that go on there are listed under Cloud runs; then resume."
+    return describe(run, code="provider_error", message=message, hint=hint)
+
+
+def lost(run: RunDir, cause: dict[str, Any], attempts: int) -> dict[str, Any]:
     """For an engine that vanished again and again."""
     times = f"{attempts} times" if attempts > 1 else "once"
     if cause.get("signal") == signal.SIGKILL:
         message = f"The training program was killed by the system {times}. Most often the machine ran out of memory."
         return describe(run, code="killed", message=message, hint="Lower per_device_train_batch_size or max_length, then resume.")
+    if "provider" in cause:
+        words = str(cause["provider"])[:200]
+        return describe(run, code="provider_ended", message=f"The provider ended the run {times} ({words}).")
     if "signal" in cause:
         message = f"The training program crashed {times} ({_signal_name(cause['signal'])})."
         return describe(run, code="crashed", message=message)
@@ -45,7 +86,7 @@ def lost(run: RunDir, cause: dict[str, int], attempts: int) -> dict[str, Any]:
     return describe(run, code="lost", message=f"The training program disappeared {times} without a word.")
 
 
-def died_of_memory(run: RunDir, cause: dict[str, int]) -> bool:
+def died_of_memory(run: RunDir, cause: dict[str, Any]) -> bool:
     """Whether a vanished engine ran out of memory: the kernel said so, or a library that can't go on without it gave up."""
     aborted = cause.get("signal") == signal.SIGABRT
     return bool(cause.get("out_of_memory")) or (aborted and any(words in read_tail(run.log_file, LOG_LINES) for words in ABORTS))
@@ -71,11 +112,12 @@ def not_started(run: RunDir, error: Exception) -> dict[str, Any]:
         return describe(
             run, code="bad_data", message=message, hint="Upload the dataset (or add the model) again and clone this job."
         )
-    if isinstance(error, Unavailable):
+    if isinstance(error, AccessRefused):
+        return describe(run, code="access_refused", message=f"It could not be started: {error}", hint="Then resume the job.")
+    if isinstance(error, DomainError):
         message = f"The service that was to run it refused or did not answer: {error}"
-        return describe(
-            run, code="provider_error", message=message, hint="Check the service's status and your credentials, then resume."
-        )
+        hint = "Check the service's status and your credentials, then resume."
+        return describe(run, code=error.code if error.code == "no_credit" else "provider_error", message=message, hint=hint)
     if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
         message = "The disk is full: the run's files could not be written."
         return describe(run, code="disk_full", message=message, hint="Free some space, then resume.")

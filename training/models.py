@@ -48,6 +48,9 @@ class TrainingJob(Lifecycle):
 
     class Phase(models.TextChoices):
         NONE = ""
+        BUILDING = "building"
+        STARTING = "starting"
+        PULLING = "pulling"
         PREPARING = "preparing"
         TRAINING = "training"
         EVALUATING = "evaluating"
@@ -81,7 +84,17 @@ class TrainingJob(Lifecycle):
     progress = models.JSONField(default=dict)
     metrics = models.JSONField(default=dict, help_text="Newest values: {loss, eval_loss, best_eval_loss, …}.")
     memory = models.JSONField(default=dict)
-    cost = models.JSONField(default=dict)
+    cost = models.JSONField(default=dict, help_text="{estimated, actual, currency, …}: see training.money.")
+    hardware = models.CharField(max_length=50, blank=True, default="", help_text="Of the provider; empty where it runs here.")
+    budget = models.DecimalField(
+        max_digits=10,
+        decimal_places=2,
+        null=True,
+        blank=True,
+        help_text="USD for all attempts; the run is stopped when it is used up.",
+    )
+    keep_remote = models.BooleanField(default=False, help_text="Leave what the provider holds, stopped, when the run has ended.")
+    remote = models.JSONField(default=dict, help_text="{url, key}: where the provider shows the current attempt.")
     estimate = models.JSONField(null=True, blank=True, help_text="What was foreseen when it was first queued: see POST …/estimate.")
     inputs = models.JSONField(
         default=dict, help_text="Fingerprints of data and base when it was first queued: see training.fingerprints."
@@ -167,7 +180,19 @@ class TrainingJob(Lifecycle):
 
     def alike(self, **values: Any) -> TrainingJob:
         """An unsaved job of the same owner with the same model, data, method and options; `values` say what differs."""
-        same = ("owner", "model", "dataset", "method", "executor", "train_split", "eval_split", "config")
+        same = (
+            "owner",
+            "model",
+            "dataset",
+            "method",
+            "executor",
+            "train_split",
+            "eval_split",
+            "config",
+            "hardware",
+            "budget",
+            "keep_remote",
+        )
         return TrainingJob(**{name: getattr(self, name) for name in same}, **values)
 
     @property
@@ -214,6 +239,36 @@ class DrainedWorker(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class HardwarePrice(models.Model):
+    """What a provider's machine costs, where that is known better than from training.price_list. The operator's word stays when
+    prices are read anew."""
+
+    class Source(models.TextChoices):
+        PROVIDER = "provider", "told by the provider"
+        OPERATOR = "operator", "set by the operator"
+
+    executor = models.CharField(max_length=20)
+    hardware = models.CharField(max_length=50, help_text="The provider's name for it.")
+    name = models.CharField(max_length=100)
+    kind = models.CharField(max_length=10, default="cuda")
+    memory_bytes = models.PositiveBigIntegerField(null=True, blank=True, help_text="Of one accelerator.")
+    count = models.PositiveIntegerField(default=1)
+    usd_per_hour = models.DecimalField(max_digits=10, decimal_places=4)
+    source = models.CharField(max_length=10, choices=Source, default=Source.OPERATOR)
+    as_of = models.DateTimeField()
+
+    class Meta:
+        ordering = ["executor", "usd_per_hour"]
+        constraints = [models.UniqueConstraint("executor", "hardware", name="hardware_price_once")]
+
+    def __str__(self) -> str:
+        return f"{self.executor} {self.hardware}: {self.usd_per_hour} USD/h"
+
+    @property
+    def source_words(self) -> str:
+        return self.Source(self.source).label
 
 
 class JobTemplate(models.Model):

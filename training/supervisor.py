@@ -16,15 +16,16 @@ from typing import Any
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
 
-from finetune.core.errors import Unavailable
+from finetune.core.errors import DomainError, Unavailable
 from finetune.core.logs import about_job
-from training import executors, failures
+from training import executors, failures, placing
 from training.device_samples import Sampler
 from training.engine.launch import LaunchError
 from training.engine.rundir import RunDir, read_events
-from training.executors import Executor
+from training.executors import AccessRefused, Executor
 from training.lease import Lease, LeaseLost, held
 from training.models import TrainingJob
+from training.remote_watch import RemoteWatch
 from training.run_files import prepare_run
 from training.services.finish_job import Outcome, finish_job
 from training.services.record_events import record_events
@@ -62,38 +63,56 @@ class _Follower:
     signalled: float = 0.0
     unsure: bool = False
     sampler: Sampler = field(default_factory=Sampler)
+    watch: RemoteWatch | None = None
+
+    def __post_init__(self) -> None:
+        if not self.executor.is_here:
+            self.watch = RemoteWatch(self.job, self.lease, self.executor)
 
     @property
     def run_dir(self) -> Path:
         return self.job.run_dir
 
     def run(self) -> None:
+        poll = POLL_SECONDS if self.executor.is_here else self.executor.poll_seconds
         if not self._ensure_submitted():
             return
         while not self.stop.is_set():
             try:
                 if self._turn():
+                    self._clean_up()
+                    return
+            except AccessRefused as error:
+                if self.watch and self.watch.is_refused_for_good(error):
+                    self._finish(Outcome.FAILED, error=failures.access_refused(RunDir(self.run_dir), error))
+                    return
+            except Unavailable as error:  # a provider stumbles: its run goes on, and so do we
+                if self.watch and self.watch.is_gone_for_good(error):
+                    self._finish(Outcome.FAILED, error=failures.out_of_sight(RunDir(self.run_dir), error))
                     return
             except (OperationalError, InterfaceError) as error:  # the database restarts: the engine goes on, and so do we
                 logger.warning("Job %s: the database does not answer: %s", self.lease.job_id, error)
                 connection.close()
                 self.stop.wait(1.0)
                 self.unsure = True
-            self.stop.wait(POLL_SECONDS)
+            self.stop.wait(poll)
         self.lease.release()
 
     def _ensure_submitted(self) -> bool:
         """Prepare and start the engine unless an earlier holder of this attempt did; False when that failed for good."""
-        if self.executor.is_submitted(self.run_dir):
-            return True
         try:
             with held(self.lease):
+                if self.executor.is_submitted(self.run_dir):
+                    return True
                 prepare_run(self.job)
+                placing.place(self.job, self.executor)
+                self.executor.preflight(self.run_dir)
                 self._check_lease(self.lease.renew())  # else two engines would run this attempt
                 self.executor.submit(self.run_dir)
-        except (OSError, ValueError, LaunchError, Unavailable) as error:
+        except (OSError, ValueError, LaunchError, DomainError, AccessRefused) as error:
             logger.exception("Job %s could not be started.", self.job.pk)
             self._finish(Outcome.FAILED, error=failures.not_started(RunDir(self.run_dir), error))
+            self._clean_up()
             return False
         return True
 
@@ -102,6 +121,9 @@ class _Follower:
         if self.unsure:  # whether the last write was kept, and a database that was put back may have lost others too
             self.job.refresh_from_db(fields=["events_offset"])
             self.unsure = False
+        if self.watch:
+            with held(self.lease):
+                self.watch.look()
         dead = self._is_dead()  # asked before reading: what a dead engine wrote is read completely
         end = self._read(to_the_end=dead)
         if end is not None:
@@ -151,7 +173,7 @@ class _Follower:
             self.renewed = now
         status = self.lease.rows.values_list("status", flat=True).first()
         self._check_lease(status is not None)
-        if getattr(self.executor, "is_here", False) and self.sampler.is_due():
+        if self.executor.is_here and self.sampler.is_due():
             self._sample_devices()
         if status == Status.CANCELLING:
             self._pass_on_cancel(now)
@@ -172,10 +194,10 @@ class _Follower:
                 # Nothing is learned yet, so there is nothing to save: don't wait for the imports.
                 self.executor.stop(self.run_dir)
             return
-        waited = now - self.cancel_asked
-        if waited > TERMINATE_SECONDS and now - self.signalled > TERMINATE_SECONDS:
+        waited, patience = now - self.cancel_asked, self.executor.patience
+        if waited > TERMINATE_SECONDS * patience and now - self.signalled > TERMINATE_SECONDS * patience:
             self.signalled = now
-            self.executor.stop(self.run_dir, force=waited > KILL_SECONDS)
+            self.executor.stop(self.run_dir, force=waited > KILL_SECONDS * patience)
 
     def _is_dead(self) -> bool:
         now = time.monotonic()
@@ -184,27 +206,59 @@ class _Follower:
         self.checked = now
         if self.executor.is_alive(self.run_dir):
             return False
+        if self.watch:
+            return True
         started = RunDir(self.run_dir).process_file.exists() or bool(self.executor.exit_cause(self.run_dir))
         return started or now - self.since > START_SECONDS
 
     # --- Ends ------------------------------------------------------------------------------------
 
     def _settle(self, end: dict[str, Any]) -> bool:
+        if not self._collect():
+            return False
+        if self.watch and self.watch.stopped and end.get("outcome") != "succeeded":
+            return self._finish(Outcome.FAILED, event=end, error=failures.budget_reached(RunDir(self.run_dir), self.job))
         if end["kind"] == "failed":
             return self._finish(Outcome.FAILED, event=end, error=failures.from_event(RunDir(self.run_dir), end))
         outcome = Outcome.SUCCEEDED if end.get("outcome") == "succeeded" else Outcome.CANCELLED
         return self._finish(outcome, event=end)
 
     def _lost(self) -> bool:
-        """The engine is gone without a last word."""
+        """The engine is gone without a last word, or that word lies among what has to be brought here first."""
+        if not self._collect():
+            return False
+        if self.watch and (end := self._read(to_the_end=True)):
+            return self._settle(end)
         run = RunDir(self.run_dir)
         self.executor.ask_to_stop(self.run_dir)  # should it be a slow starter after all, it ends itself
         cause = self.executor.exit_cause(self.run_dir)
+        if self.watch and self.watch.stopped:
+            return self._finish(Outcome.FAILED, error=failures.budget_reached(run, self.job))
+        if told := failures.told_by_provider(run, cause):
+            return self._finish(Outcome.FAILED, error=told)
         if failures.died_of_memory(run, cause):
             return self._finish(Outcome.FAILED, error=failures.killed_for_memory(run))
         if cause.get("code"):
             return self._finish(Outcome.FAILED, error=failures.unexplained_exit(run, cause["code"]))
         return self._finish(Outcome.LOST, error=failures.lost(run, cause, self.job.restarts + 1))
+
+    def _collect(self) -> bool:
+        """What a distant run made is here; False while it is still on its way. What can't be brought in the end is said so there."""
+        if self.watch is None:
+            return True
+        with held(self.lease):
+            done = self.executor.collect(self.run_dir)
+        self.watch.look_at_cost(final=done)
+        return done
+
+    def _clean_up(self) -> None:
+        """Nothing of a run that has ended stays with a provider. What can't be removed now is found by the sweep."""
+        if self.watch is None:
+            return
+        try:
+            self.executor.clean_up(self.run_dir)
+        except (AccessRefused, DomainError, OSError) as error:
+            logger.warning("Job %s: what its provider holds could not be removed: %s", self.job.pk, error)
 
     def _finish(self, outcome: Outcome, *, event: dict[str, Any] | None = None, error: dict[str, Any] | None = None) -> bool:
         finish_job(job=self.job, lease=self.lease, outcome=outcome, event=event, error=error)

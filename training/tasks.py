@@ -2,6 +2,6 @@
 
 from training.services.create_sample import make_sample
 from training.services.reconcile_jobs import reconcile
-from training.services.start_job import run_job
+from training.services.start_job import run_job, run_remote_job
 
-__all__ = ["make_sample", "reconcile", "run_job"]
+__all__ = ["make_sample", "reconcile", "run_job", "run_remote_job"]

@@ -61,6 +61,9 @@ def refusal(status: int, retry_after: str) -> Invalid | Forbidden | Unavailable:
         return Unavailable(f"The Hugging Face Hub asks us to slow down. Try again in {wait} s.", retry_after=wait)
     if status in (401, 403):
         return Forbidden("The Hugging Face Hub refused access. Check the token in your settings.")
+    if status == 402:
+        words = f"The Hugging Face Hub wants to be paid for this first. Add credit at {settings.HF_ENDPOINT}/settings/billing."
+        return Forbidden(words, code="no_credit")
     if status == 400:
         return Invalid("The Hugging Face Hub did not accept this.")
     return Unavailable(f"The Hugging Face Hub has a problem (status {status}). Try again later.", retry_after=wait)

@@ -59,6 +59,7 @@ def test_a_cold_engine_has_only_that_environment(monkeypatch: pytest.MonkeyPatch
     assert not load("local").is_alive(tmp_path)
 
 
+@pytest.mark.django_db
 def test_every_executor_can_be_loaded() -> None:
     for name in EXECUTORS:
         assert load(name).capabilities().name

@@ -9,7 +9,7 @@ from typing import Any
 from training.device_reports import worker_devices
 from training.engine import launch, process
 from training.engine.rundir import RunDir, write_atomic
-from training.executors import Capabilities, Hardware, fork_server
+from training.executors import Capabilities, Hardware, Orphan, State, fork_server
 from training.executors.environment import engine_environment
 from training.slots import pinned_environment
 
@@ -21,11 +21,16 @@ class Local:
     """The executor for this machine's own devices."""
 
     is_here = True
+    poll_seconds = 0.2  # how late an event may be
+    patience = 1.0
 
-    def capabilities(self) -> Capabilities:
+    def capabilities(self, user: Any = None) -> Capabilities:
         devices = worker_devices()
         hardware = [Hardware(device.id, device.name, device.kind, device.memory_bytes) for device in devices]
         return Capabilities("This machine", "Runs on the devices of the machine its training worker is on.", True, "", hardware)
+
+    def preflight(self, run_dir: Path) -> None:
+        """What can be refused here is refused before the job is queued: training.refusals."""
 
     def submit(self, run_dir: Path) -> None:
         write_atomic(run_dir / SUBMITTED, "")
@@ -34,6 +39,9 @@ class Local:
 
     def is_submitted(self, run_dir: Path) -> bool:
         return (run_dir / SUBMITTED).exists()
+
+    def inspect(self, run_dir: Path) -> State:
+        return State(self.is_alive(run_dir))
 
     def is_alive(self, run_dir: Path) -> bool:
         return process.is_alive(_read(RunDir(run_dir).process_file))
@@ -44,8 +52,23 @@ class Local:
     def stop(self, run_dir: Path, *, force: bool = False) -> None:
         process.terminate(_read(RunDir(run_dir).process_file), force=force)
 
-    def exit_cause(self, run_dir: Path) -> dict[str, int]:
+    def sync(self, run_dir: Path) -> None:
+        """The engine writes into the run directory itself."""
+
+    def exit_cause(self, run_dir: Path) -> dict[str, Any]:
         return _read(RunDir(run_dir).exit_file) or {}
+
+    def collect(self, run_dir: Path) -> bool:
+        return True
+
+    def clean_up(self, run_dir: Path) -> None:
+        """Run directories stay: see finetune.operations.retention."""
+
+    def list_orphans(self, user: Any) -> list[Orphan]:
+        return []
+
+    def remove_orphan(self, user: Any, orphan: Orphan) -> None:
+        raise LookupError("nothing of ours is anywhere else")
 
 
 def _read(file: Path) -> dict[str, Any] | None:

@@ -12,6 +12,7 @@ from django.utils import timezone
 from accounts.limits import limits_of, refuse_when_full
 from accounts.models import User
 from finetune.core.errors import Conflict
+from training import executors
 from training.lifecycle import move_job
 from training.models import TrainingJob
 from training.refusals import refuse_config, refuse_devices, refuse_unusable
@@ -67,8 +68,11 @@ def _refuse_too_many(job: TrainingJob) -> None:
 
 
 def wake_worker(pk: int) -> None:
-    """Put a message on the `train` queue after the commit. A broker that is down is no error: reconcile sends it again."""
-    transaction.on_commit(functools.partial(run_job.delay, pk), robust=True)
+    """Put a message on the `train` queue, or `cloud` for a provider's run, after the commit. A broker that is down is no error:
+    reconcile sends it again."""
+    executor = TrainingJob.objects.filter(pk=pk).values_list("executor", flat=True).first()
+    task = run_remote_job if executor in executors.remote_names() else run_job
+    transaction.on_commit(functools.partial(task.delay, pk), robust=True)
 
 
 @shared_task(name="training.services.start_job.run_job", bind=True)
@@ -86,3 +90,17 @@ def run_job(self: Any, pk: int) -> None:
     if claimed is not None:
         supervisor.follow(*claimed, stop=stopping)
         wake_waiting()  # a job that wanted these devices had its own message long ago
+
+
+@shared_task(name="training.services.start_job.run_remote_job")
+def run_remote_job(pk: int) -> None:
+    """One turn of a cloud worker: follow a run that is, or will be, at a provider. As above, the message only says that one waits."""
+    from celery_worker.lifecycle import stopping
+    from training import supervisor
+    from training.services.claim_job import claim_job
+
+    for name in executors.remote_names():
+        claimed = None if stopping.is_set() else claim_job(executor=name)
+        if claimed is not None:
+            supervisor.follow(*claimed, stop=stopping)
+            return

@@ -1,0 +1,145 @@
+"""Places where runs go, each as it really is but for what lies beyond our network: a loopback Hub whose containers are processes.
+
+The engine in a container is the scripted one of tests/training (real processes and run directories, no training), except in
+test_same_losses.py.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from accounts.models import Credential, User
+from finetune.core import crypto
+from tests.loopback_cloud import CloudHub
+from tests.training.conftest import make_queued
+from training import supervisor
+from training.executors import EXECUTORS, hf_jobs, hf_spaces, joblog, parcel
+from training.models import TrainingJob
+from training.services.claim_job import claim_job
+
+TOKEN = "hf_plantedPlantedPlanted1234"
+ENGINE = Path(__file__).parents[1] / "scripted_engine.py"
+MAIN = (
+    b"import sys\nfrom pathlib import Path\nfrom training.engine.scripted_engine import main\nsys.exit(main(Path(sys.argv[2])))\n"
+)
+REMOTE = ("hf_jobs", "hf_spaces")
+
+
+@pytest.fixture
+def hub(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[CloudHub]:
+    """The loopback Hub; alice's token may write there."""
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    for module in (hf_jobs, hf_spaces):
+        monkeypatch.setattr(module, "ASK_SECONDS", 0.1)
+    monkeypatch.setattr(hf_spaces, "LOG_SECONDS", 0.5)
+    monkeypatch.setattr(joblog, "AGAIN_SECONDS", 0.2)
+    monkeypatch.setattr("finetune.core.hub_jobs.FIND_SECONDS", 0.05)
+    for executor in (hf_jobs.HfJobs, hf_spaces.HfSpaces):
+        monkeypatch.setattr(executor, "poll_seconds", 0.05)
+    settings.DATA_DIR = tmp_path
+    with CloudHub() as server:
+        server.add_token(TOKEN, "alice", role="write")
+        settings.HF_ENDPOINT = server.url
+        yield server
+
+
+def store_token(user: User, token: str = TOKEN, role: str = "write") -> Credential:
+    values = {"ciphertext": crypto.encrypt(token), "last4": token[-4:], "checked_at": timezone.now()}
+    info = {"username": user.username, "role": role, "orgs": []}
+    return Credential.objects.create(owner=user, kind=Credential.Kind.HUGGING_FACE, info=info, **values)
+
+
+class Place:
+    """One executor to try: `script` is what the engine does there, `scripts[n]` in attempt n."""
+
+    def __init__(self, name: str, owner: User, hub: CloudHub):
+        self.name, self.owner, self.hub = name, owner, hub
+        self.script: dict[str, Any] = {"total": 5}
+        self.scripts: dict[int, dict[str, Any]] = {}
+
+    def queue(self, **values: Any) -> TrainingJob:
+        return make_queued(self.owner, executor=self.name, **{"hardware": "cpu-basic" if self.name != "local" else "", **values})
+
+    def turn(self, stop_at: int | None = None) -> TrainingJob:
+        """One turn of a worker; with `stop_at` it is told to stop when that step is in our copy of the events."""
+        found = claim_job(executor=self.name)
+        assert found
+        job, stop = found[0], threading.Event()
+        if stop_at is not None:
+            threading.Thread(target=_stop_at, args=(stop, job.run_dir / "events.jsonl", stop_at), daemon=True).start()
+        supervisor.follow(*found, stop=stop)
+        job.refresh_from_db()
+        return job
+
+    @property
+    def left_behind(self) -> list[str]:
+        """What the provider still holds of ours."""
+        running = [job.id for job in self.hub.jobs.all if not job.over]
+        return running + [f"{kind}/{name}" for kind, name in self.hub.repos if "/aift-" in name]
+
+
+@pytest.fixture(params=["local", *REMOTE])
+def place(request: pytest.FixtureRequest, make_place: Callable[[str], Place]) -> Place:
+    """Every executor in turn."""
+    return make_place(request.param)
+
+
+@pytest.fixture(params=REMOTE)
+def far(request: pytest.FixtureRequest, make_place: Callable[[str], Place]) -> Place:
+    """Every executor that runs somewhere else."""
+    return make_place(request.param)
+
+
+@pytest.fixture
+def make_place(alice: User, hub: CloudHub, scripted: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Place]:
+    """A place by its executor's name."""
+    store_token(alice)
+
+    def make(name: str) -> Place:
+        found = Place(name, alice, hub)
+        if name == "local":
+            monkeypatch.setitem(EXECUTORS, "local", "tests.training.scripted.Scripted")
+            monkeypatch.setattr(scripted, "script", found.script)
+            monkeypatch.setattr(scripted, "scripts", found.scripts)
+        else:
+            _script_the_container(found, monkeypatch)
+        return found
+
+    return make
+
+
+def _script_the_container(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The code that is sent along holds the scripted engine in the place of the real one, the run directory its script."""
+    code, run = parcel.code_files, parcel.run_files
+
+    def with_script(run_dir: Path, placed: Any) -> Any:
+        script = place.scripts.get(placed.attempt, place.script)
+        sent = {f"{parcel.RUN}/model/config.json": b"{}", f"{parcel.RUN}/script.json": json.dumps(script).encode()}
+        return run(run_dir, placed) | sent
+
+    replaced = {"code/training/engine/__main__.py": MAIN, "code/training/engine/scripted_engine.py": ENGINE}
+    monkeypatch.setattr(parcel, "code_files", lambda: code() | replaced)
+    monkeypatch.setattr(parcel, "run_files", with_script)
+
+
+def _stop_at(stop: threading.Event, events: Path, step: int) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not (events.exists() and f'"step": {step},' in events.read_text()):
+        time.sleep(0.02)
+    stop.set()
+
+
+def copy_tree(source: Path, target: Path) -> None:
+    shutil.copytree(source, target, dirs_exist_ok=True)
