@@ -15,11 +15,13 @@ from finetune.core.templatetags.ui import size
 
 @dataclass(frozen=True)
 class Limits:
-    """Jobs that run at once, jobs that wait, bytes on disk."""
+    """Jobs that run at once, jobs that wait, bytes on disk; dollars a month at cloud providers, and whether a yes lets more through."""
 
     running_jobs: int
     queued_jobs: int
     storage_bytes: int
+    usd_per_month: float = 0.0
+    may_confirm: bool = False
 
 
 def limits_of(user: User) -> Limits:
@@ -50,7 +52,10 @@ def _own(row: Any) -> Limits:
         running_jobs=settings.MAX_RUNNING_JOBS_PER_USER,
         queued_jobs=settings.MAX_QUEUED_JOBS_PER_USER,
         storage_bytes=settings.MAX_STORAGE_BYTES_PER_USER,
+        usd_per_month=settings.MAX_USD_PER_MONTH_PER_USER,
+        may_confirm=settings.MAY_CONFIRM_MORE_COST,
     )
-    names = ("running_jobs", "queued_jobs", "storage_bytes")
+    names = ("running_jobs", "queued_jobs", "storage_bytes", "usd_per_month", "may_confirm")
     own = {name: getattr(row, name) for name in names if row is not None and getattr(row, name) is not None}
-    return replace(everybody, **own)
+    limits = replace(everybody, **own)
+    return replace(limits, usd_per_month=float(limits.usd_per_month))

@@ -64,6 +64,10 @@ class UserLimits(models.Model):
     running_jobs = models.PositiveIntegerField(null=True, blank=True, help_text="Empty: as everybody. 0: no limit.")
     queued_jobs = models.PositiveIntegerField(null=True, blank=True, help_text="Empty: as everybody. 0: no limit.")
     storage_bytes = models.PositiveBigIntegerField(null=True, blank=True, help_text="Empty: as everybody. 0: no limit.")
+    usd_per_month = models.DecimalField(
+        max_digits=10, decimal_places=2, null=True, blank=True, help_text="At cloud providers. Empty: as everybody. 0: no limit."
+    )
+    may_confirm = models.BooleanField(null=True, blank=True, help_text="Whether they may go beyond it after saying yes.")
 
     class Meta:
         verbose_name_plural = "user limits"

@@ -1,6 +1,7 @@
 """The Celery app and its queues.
 
 train      follows runs on this machine's devices; one thread a device slot, the engine is a process of its own
+cloud      follows runs at providers, many at once; it needs no device
 inference  keeps a model warm and answers prompts
 default    everything else: ingest, downloads, exports
 The workers' life-cycle hooks are in celery_worker/lifecycle.py.

@@ -205,6 +205,9 @@ MACHINE_NAME = env.env_str("MACHINE_NAME")
 MAX_RUNNING_JOBS_PER_USER = env.env_int("MAX_RUNNING_JOBS_PER_USER", 0)
 MAX_QUEUED_JOBS_PER_USER = env.env_int("MAX_QUEUED_JOBS_PER_USER", 0)
 MAX_STORAGE_BYTES_PER_USER = env.env_int("MAX_STORAGE_BYTES_PER_USER", 0)
+MAX_USD_PER_MONTH_PER_USER = env.env_int("MAX_USD_PER_MONTH_PER_USER", 0)
+# Whether a yes of theirs lets a run through that may cost more than that.
+MAY_CONFIRM_MORE_COST = env.env_bool("MAY_CONFIRM_MORE_COST", False)
 # Which function measures what a person's files take. It lies in an app above accounts, which asks for it by name.
 STORAGE_USED = "finetune.operations.services.measure_storage.measure_storage"
 # GPUs of the machine where jobs train; 0 counts those of the machine that is asked.

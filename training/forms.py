@@ -17,8 +17,9 @@ from training.builtin_templates import BuiltIn
 from training.engine.options import GROUPS
 from training.engine.quantization import obstacle
 from training.engine.spec import METHOD_KINDS, METHODS
-from training.executors import EXECUTORS, load
+from training.executors import load
 from training.models import JobTemplate
+from training.place_cards import PlaceCard, chosen_hardware, known_place, place_cards
 from training.refusals import KIND_WORDS
 from training.services.suggest_config import Suggestion, suggest_config
 from training.spec_fields import describe_fields, form_field, form_value
@@ -85,14 +86,27 @@ class JobForm(forms.Form):
     eval_split = forms.CharField(label="Evaluate on", required=False)
     method = forms.ChoiceField(choices=[(name, method_words(name)) for name in METHODS])
     executor = forms.CharField(label="Runs on", required=False)
+    budget = forms.CharField(
+        label="Budget in US dollars", required=False, help_text="The run is stopped, with a checkpoint, when it is used up. Empty: none.",
+        widget=forms.TextInput(attrs={"inputmode": "decimal", "autocomplete": "off"}),
+    )  # fmt: skip
+    keep_remote = forms.BooleanField(
+        label="Leave what the provider holds when the run has ended",
+        required=False,
+        help_text="Stopped, so that it costs no computing.",
+    )
+    confirm_cost = forms.BooleanField(label="It may cost more than this month's limit", required=False)
+    hardware = forms.CharField(required=False)  # each place has a list of its own: see place_cards.hardware_field
     template = forms.ChoiceField(label="Start from", required=False)
     suggested = forms.CharField(required=False, widget=forms.HiddenInput)
 
     def __init__(self, data: Any = None, *, owner: User, method: str = "", initial: dict[str, Any] | None = None):
         chosen = data if data is not None else initial or {}
+        self.asks_to_confirm = False
+        self.owner, self.place = owner, known_place(chosen.get("executor"))
         models, datasets = usable_models(owner), usable_datasets(owner)
         self.model, self.dataset = _chosen(models, chosen, "model_id"), _chosen(datasets, chosen, "dataset_id")
-        self.chosen_method = _method(chosen.get("method") or method, None if data is not None else self.dataset)
+        self.chosen_method = _method(chosen.get("method") or method, None if data is not None else self.dataset, self.place)
         super().__init__(data, initial={"executor": "local", **(initial or {}), "method": self.chosen_method})
         self.fields["model_id"].queryset = models  # type: ignore[attr-defined]
         self.fields["dataset_id"].queryset = datasets  # type: ignore[attr-defined]
@@ -113,7 +127,7 @@ class JobForm(forms.Form):
             self.fields[field].widget = forms.Select(choices=choices)
 
     def _suggestions(self) -> dict[str, Suggestion]:
-        if self.model is None or _unfit(self.chosen_method, self.dataset):
+        if self.model is None or _unfit(self.chosen_method, self.dataset, self.place):
             return {}
         return suggest_config(model=self.model, dataset=self.dataset, method=self.chosen_method)
 
@@ -122,20 +136,13 @@ class JobForm(forms.Form):
     def method_cards(self) -> list[Card]:
         """Every method; those that can't learn from the chosen dataset with the reason."""
         return [
-            Card(name, method_words(name), words, _unfit(name, self.dataset), name == self.chosen_method)
+            Card(name, method_words(name), words, _unfit(name, self.dataset, self.place), name == self.chosen_method)
             for name, words in METHODS.items()
         ]
 
-    def executor_cards(self) -> list[Card]:
-        """Where it can run; empty while there is only one place."""
-        if len(EXECUTORS) < 2:
-            return []
-        known = {name: load(name).capabilities() for name in EXECUTORS}
-        now = self["executor"].value() or "local"
-        return [
-            Card(name, it.name, it.description, "" if it.usable else it.reason or "Not usable now.", name == now)
-            for name, it in known.items()
-        ]
+    def executor_cards(self) -> list[PlaceCard]:
+        """Where it can run."""
+        return place_cards(self.owner, self.data if self.is_bound else self.initial)
 
     def obstacle(self) -> str:
         """Why nothing can be started with this dataset, or nothing."""
@@ -178,8 +185,9 @@ class JobForm(forms.Form):
         model, dataset = self.cleaned_data["model_id"], self.cleaned_data["dataset_id"]
         name = self.cleaned_data["name"] or f"{model.name} on {dataset.name}"[:200]
         rest = {name: self.cleaned_data[name] for name in ("train_split", "eval_split", "method")}
-        executor = self.cleaned_data["executor"] or "local"
-        return {"name": name, "model_id": model.pk, "dataset_id": dataset.pk, "executor": executor, **rest, "config": self.config()}
+        rest |= {"executor": self.place, "hardware": chosen_hardware(self.place, self.data)}
+        rest |= {"budget": self.cleaned_data["budget"], "keep_remote": self.cleaned_data["keep_remote"]}
+        return {"name": name, "model_id": model.pk, "dataset_id": dataset.pk, **rest, "config": self.config()}
 
 
 def _chosen(rows: Any, values: Any, field: str) -> Any:
@@ -187,15 +195,15 @@ def _chosen(rows: Any, values: Any, field: str) -> Any:
     return rows.filter(pk=text).first() if text.isdecimal() and len(text) < 19 else None
 
 
-def _method(wanted: str, dataset: Dataset | None) -> str:
+def _method(wanted: str, dataset: Dataset | None, place: str) -> str:
     """The wanted method if there is one and it can learn from the dataset, else the first that can."""
-    fitting = [name for name in METHODS if not _unfit(name, dataset)] or list(METHODS)
+    fitting = [name for name in METHODS if not _unfit(name, dataset, place)] or list(METHODS)
     return wanted if wanted in fitting else fitting[0]
 
 
-def _unfit(method: str, dataset: Dataset | None) -> str:
+def _unfit(method: str, dataset: Dataset | None, place: str) -> str:
     """Why a method can't be chosen: this machine can't do it, or it can't learn from the dataset; nothing when it can."""
-    if method == "qlora" and (reason := obstacle()):
+    if method == "qlora" and load(place).is_here and (reason := obstacle()):
         return reason
     if dataset is None or dataset.kind in METHOD_KINDS[method]:
         return ""

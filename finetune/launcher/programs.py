@@ -36,6 +36,7 @@ def programs(facts: Facts) -> Iterator[Program]:
     later = [sys.executable, "-m", "finetune.launcher.later", facts.local_host, str(facts.port)]
     yield Program("train", 30, [*later, *_worker("train", "train", "threads", facts.train_slots)], 20)
     yield Program("general", 30, [*later, *_worker("general", "default,celery", "prefork", 2)], 20)
+    yield Program("cloud", 30, [*later, *_worker("cloud", "cloud", "threads", int(os.environ.get("CLOUD_SLOTS") or 16))], 20)
     yield Program("inference", 30, [*later, *_worker("inference", "inference", "threads", 4)], 10)
     yield Program("beat", 40, [*later, *_celery("beat"), "--pidfile="], 10)
 
@@ -71,7 +72,7 @@ def write_configuration(facts: Facts) -> None:
     sections = [_section("supervisord", _own_options(facts))]
     sections += [_section(f"program:{program.name}", _options(program, facts)) for program in programs(facts)]
     # A group stops together; without one the workers would wait for each other.
-    sections.append(_section("group:workers", {"programs": "train,general,inference", "priority": 30}))
+    sections.append(_section("group:workers", {"programs": "train,general,cloud,inference", "priority": 30}))
     facts.supervisor_file.write_text("\n".join(sections))
 
 

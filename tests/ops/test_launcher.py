@@ -67,7 +67,7 @@ def test_celery_answers_in_a_second_shell(launched):
     active = launched.run("celery", "-A", "celery_worker", "inspect", "active", "--json")
 
     assert status.returncode == active.returncode == 0, status.stderr + active.stderr
-    assert nodes(status.stdout) == nodes(active.stdout) == {"train", "general", "inference"}
+    assert nodes(status.stdout) == nodes(active.stdout) == {"train", "general", "cloud", "inference"}
 
 
 def test_the_doctor_finds_nothing_bad(launched):

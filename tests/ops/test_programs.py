@@ -29,12 +29,12 @@ def names(facts: Facts) -> list[str]:
 def test_valkey_starts_first_and_stops_last(facts):
     order = {program.name: program.priority for program in programs.programs(facts)}
     assert min(order, key=order.get) == "valkey"
-    assert set(order) == {"valkey", "web", "train", "general", "inference", "beat"}
+    assert set(order) == {"valkey", "web", "train", "general", "cloud", "inference", "beat"}
 
 
 def test_without_a_socket_no_valkey_is_started(facts):
     outside = Facts(facts.data_dir, facts.host, facts.port, None)
-    assert names(outside) == ["web", "train", "general", "inference", "beat"]
+    assert names(outside) == ["web", "train", "general", "cloud", "inference", "beat"]
 
 
 def test_every_queue_has_a_worker(facts):

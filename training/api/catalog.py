@@ -38,7 +38,7 @@ class ExecutorsView(APIView):
 
     @extend_schema(responses=shapes.ExecutorSerializer(many=True))
     def get(self, request: Request) -> Response:
-        return Response([{"id": name, **asdict(executors.load(name).capabilities())} for name in executors.EXECUTORS])
+        return Response([{"id": name, **asdict(executors.load(name).capabilities(request.user))} for name in executors.EXECUTORS])
 
 
 class DevicesView(APIView):

@@ -96,10 +96,13 @@ class JobViewSet(
 
     # --- Moves -----------------------------------------------------------------------------------
 
-    @extend_schema(request=None, responses={202: shapes.JobSerializer})
+    @extend_schema(request=shapes.StartSerializer, responses={202: shapes.JobSerializer})
     @action(detail=True, methods=["post"])
     def start(self, request: Request, pk: str) -> Response:
-        return _job(start_job(job=self.get_object()), 202)
+        job = self.get_object()
+        shape = shapes.StartSerializer(data=request.data)
+        shape.is_valid(raise_exception=True)
+        return _job(start_job(job=job, **shape.validated_data), 202)
 
     @extend_schema(request=None, responses={202: shapes.JobSerializer})
     @action(detail=True, methods=["post"])

@@ -85,16 +85,20 @@ class JobSerializer(StatusSerializer):
     config = serializers.SerializerMethodField()
     estimate = serializers.SerializerMethodField(help_text="What was foreseen when it was first queued; null without.")
     reproduces = serializers.IntegerField(source="reproduces_id", read_only=True, allow_null=True, help_text="The job it repeats.")
+    remote_url = serializers.SerializerMethodField(help_text="The provider's page of the current attempt; empty without.")
     reproduced_exactly = serializers.BooleanField(
         read_only=True, allow_null=True, help_text="Whether its weights are those of the job it repeats; null while unknown."
     )
 
     class Meta(StatusSerializer.Meta):
         fields = [
-            *StatusSerializer.Meta.fields, "executor", "priority", "model_id", "dataset_id", "train_split", "eval_split", "config", "estimate",
+            *StatusSerializer.Meta.fields, "executor", "hardware", "budget", "keep_remote", "remote_url", "priority", "model_id", "dataset_id", "train_split", "eval_split", "config", "estimate",
             "weights_sha256", "reproduces", "reproduced_exactly",
         ]  # fmt: skip
         read_only_fields = fields
+
+    def get_remote_url(self, job: TrainingJob) -> str:
+        return job.remote.get("url", "")
 
     @extend_schema_field({"type": ["object", "null"], "additionalProperties": True})
     def get_estimate(self, job: TrainingJob) -> dict[str, Any] | None:
@@ -118,6 +122,17 @@ class JobChangesSerializer(serializers.Serializer):
     dataset_id = serializers.IntegerField()
     method = serializers.CharField()
     executor = serializers.CharField(required=False)
+    hardware = serializers.CharField(
+        required=False, allow_blank=True, help_text="Of the provider: see GET /api/training/executors."
+    )
+    budget = serializers.DecimalField(
+        max_digits=10,
+        decimal_places=2,
+        required=False,
+        allow_null=True,
+        help_text="USD for all attempts; the run stops when it is used up.",
+    )
+    keep_remote = serializers.BooleanField(required=False, help_text="Leave what the provider holds, stopped, at the end.")
     train_split = serializers.CharField(required=False, allow_blank=True)
     eval_split = serializers.CharField(required=False, allow_blank=True)
     config = ConfigField(required=False)
@@ -136,6 +151,7 @@ class NewJobSerializer(JobChangesSerializer):
     method = serializers.CharField(required=False)
     template_id = serializers.CharField(required=False, allow_null=True)
     start = serializers.BooleanField(default=False)
+    confirm_cost = serializers.BooleanField(default=False, help_text="Yes, it may cost more than this month's limit.")
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if not attrs.get("method") and not attrs.get("template_id"):
@@ -147,6 +163,14 @@ class ResumeSerializer(serializers.Serializer):
     checkpoint = serializers.IntegerField(
         required=False, allow_null=True, min_value=1, help_text="Go back to the checkpoint of this step; the newest one by default."
     )
+    budget = serializers.DecimalField(
+        max_digits=10, decimal_places=2, required=False, allow_null=True, help_text="A new one, in USD."
+    )
+    confirm_cost = serializers.BooleanField(required=False)
+
+
+class StartSerializer(serializers.Serializer):
+    confirm_cost = serializers.BooleanField(required=False, help_text="Yes, it may cost more than this month's limit.")
 
 
 class EventSerializer(serializers.Serializer):
@@ -228,7 +252,10 @@ class HardwareSerializer(serializers.Serializer):
     name = serializers.CharField()
     kind = serializers.CharField()
     memory_bytes = serializers.IntegerField(allow_null=True)
-    price_per_hour = serializers.FloatField(allow_null=True)
+    price_per_hour = serializers.FloatField(allow_null=True, help_text="USD; null where it costs nothing.")
+    count = serializers.IntegerField(help_text="Devices of that memory.")
+    price_as_of = serializers.DateField(allow_null=True)
+    price_source = serializers.CharField(allow_blank=True)
 
 
 class ExecutorSerializer(serializers.Serializer):
@@ -238,6 +265,7 @@ class ExecutorSerializer(serializers.Serializer):
     usable = serializers.BooleanField()
     reason = serializers.CharField()
     hardware = HardwareSerializer(many=True)
+    remedy = serializers.CharField(help_text="The page where what stands in the way can be changed; empty without.")
 
 
 class DeviceSerializer(serializers.Serializer):

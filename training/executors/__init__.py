@@ -1,7 +1,7 @@
 """Where an engine runs. An executor moves a run directory to its machine, starts the engine there, says how it is, and brings
 back what came of it (docs/adr/0007).
 
-Adding one: a module here with a class that fits `Executor`, a line in EXECUTORS, a line in tests/training/executors/places.py.
+Adding one: a module here with a class that fits `Executor`, a line in EXECUTORS, its name in tests/training/executors/conftest.py.
 Everything is keyed by the run directory, which holds our job id and attempt, so a run can be found again after a crash.
 """
 

@@ -33,9 +33,11 @@ def new(request: HttpRequest) -> HttpResponse:
     form = JobForm(request.POST, owner=request.user)  # type: ignore[arg-type]
     if form.is_valid():
         try:
-            created = create_job(owner=request.user, start="start" in request.POST, **form.job_values())  # type: ignore[arg-type, misc]
+            start = {"start": "start" in request.POST, "confirm_cost": form.cleaned_data["confirm_cost"]}
+            created = create_job(owner=request.user, **start, **form.job_values())  # type: ignore[arg-type, misc]
             return redirect("job", created.pk)
         except DomainError as error:
+            form.asks_to_confirm = error.code == "confirm_cost"
             refuse(form, error)
     return _new_page(request, form, status=422)
 
@@ -89,7 +91,18 @@ def _copied(request: HttpRequest) -> dict[str, Any]:
         return {}
     source = own_job(request, int(text))
     config = {name: form_text(value, name) for name, value in source.config.items()}
-    names = ("name", "method", "model_id", "dataset_id", "train_split", "eval_split", "executor")
+    names = (
+        "name",
+        "method",
+        "model_id",
+        "dataset_id",
+        "train_split",
+        "eval_split",
+        "executor",
+        "hardware",
+        "budget",
+        "keep_remote",
+    )
     return {name: getattr(source, name) for name in names} | config
 
 

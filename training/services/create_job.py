@@ -16,6 +16,7 @@ from training.models import TrainingJob
 from training.refusals import refuse_config, refuse_devices, refuse_unknown_choice, refuse_unusable
 from training.services.start_job import start_job
 from training.spec_fields import checked_config
+from training.spending import checked_budget, refuse_place
 from training.start_facts import facts_at_start
 from training.template_list import find_template
 
@@ -30,18 +31,23 @@ def create_job(
     dataset_id: int | None,
     method: str = "",
     executor: str = "local",
+    hardware: str = "",
+    budget: Any = None,
+    keep_remote: bool = False,
     train_split: str = "",
     eval_split: str = "",
     config: dict[str, Any] | None = None,
     template_id: str | None = None,
     start: bool = False,
+    confirm_cost: bool = False,
     idempotency_key: str | None = None,
 ) -> TrainingJob:
     """A draft job of `owner`, or a queued one with `start`. The same idempotency key gives the job it made before.
 
     A template gives the method and options; what is named beside it comes before it.
     Invalid, naming the field: a model or dataset that is missing, not the owner's, not ready or unfit for the method;
-    an unknown method, executor, split or template; a config value that is unknown or out of range; more GPUs than there are.
+    an unknown method, executor, split or template; a config value that is unknown or out of range; more GPUs than there are; a
+    provider that can't be used now, its `hardware`, a `budget` (USD) that is none. With `start`, also what start_job refuses.
     """
     if idempotency_key and len(idempotency_key) > KEY_LENGTH:
         raise invalid_field("Idempotency-Key", f"At most {KEY_LENGTH} characters.")
@@ -59,13 +65,17 @@ def create_job(
         "dataset": dataset,
         "method": method,
         "executor": executor,
+        "hardware": hardware,
+        "budget": checked_budget(budget),
+        "keep_remote": keep_remote,
         "train_split": train_split,
         "eval_split": eval_split,
         "config": checked_config(method, config),
     }
+    refuse_place(owner=owner, executor=executor, hardware=hardware, num_gpus=values["config"].get("num_gpus", 1))
     refuse_devices(executor=executor, config=values["config"])
     refuse_config(**{key: values[key] for key in ("method", "executor", "model", "dataset", "eval_split", "config")})
-    return _insert(owner, values, start, idempotency_key or None)
+    return _insert(owner, values, start, idempotency_key or None, confirm_cost)
 
 
 def _with_template(owner: User, template_id: str | None, method: str, config: dict[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -81,14 +91,15 @@ def _with_template(owner: User, template_id: str | None, method: str, config: di
     return template.method, template.config | config
 
 
-def _insert(owner: User, values: dict[str, Any], start: bool, key: str | None) -> TrainingJob:
+def _insert(owner: User, values: dict[str, Any], start: bool, key: str | None, confirm_cost: bool) -> TrainingJob:
     job = TrainingJob(owner=owner, idempotency_key=key, **values)
     if start:  # looked up before the transaction, which on SQLite lets nobody else write
-        job.estimate, job.inputs = facts_at_start(job).values()
+        for field, value in facts_at_start(job).items():
+            setattr(job, field, value)
     try:
         with transaction.atomic():
             job.save(force_insert=True)
-            return start_job(job=job) if start else job
+            return start_job(job=job, confirm_cost=confirm_cost) if start else job
     except IntegrityError:  # the same key, a moment earlier
         existing = _made_with(owner, key)
         if existing is None:

@@ -12,6 +12,7 @@ from accounts.models import User
 from datasets_app.models import Dataset
 from finetune.core.errors import invalid_field
 from models_app.models import LanguageModel
+from training import executors, money, prices
 from training.choices import default_split, find_owned
 from training.device_reports import worker_devices
 from training.devices import Device
@@ -25,6 +26,7 @@ from training.estimates import Calibration, Wanted, calibrate, corrected_memory,
 from training.models import TrainingJob
 from training.refusals import refuse_unknown_choice, refuse_unusable
 from training.spec_fields import checked_config
+from training.spending import refuse_place
 
 SHORTEST = 128  # tokens; shorter rows are not worth advising
 MOST_ADVICE = 4
@@ -73,11 +75,15 @@ def estimate_job(
     dataset_id: int | None,
     method: str,
     executor: str = "local",
+    hardware: str = "",
+    budget: Any = None,
+    keep_remote: bool = False,
     train_split: str = "",
     eval_split: str = "",
     config: dict[str, Any] | None = None,
 ) -> Estimate:
-    """The estimate for a job with these values, on the device of this machine that the engine would choose.
+    """The estimate for a job with these values, on the device of this machine that the engine would choose, or at a provider on this
+    `hardware` with what it costs there. `budget` and `keep_remote` are taken, as a job's, and change nothing.
 
     Refuses, naming the field, what create_job refuses, and a model whose files don't tell its shape.
     """
@@ -88,13 +94,30 @@ def estimate_job(
     refuse_unusable(method=method, model=model, dataset=dataset, train_split=train_split, eval_split=eval_split)
     checked = Config(**checked_config(method, config or {}))
     wanted = Wanted(model, dataset, method, checked, train_split, eval_split)
-    return _Estimator(wanted, worker_devices()[0]).estimate()
+    if executors.load(executor).is_here:
+        return _Estimator(wanted, worker_devices()[0]).estimate()
+    refuse_place(owner=owner, executor=executor, hardware=hardware, num_gpus=checked.num_gpus)
+    return _priced(executor, hardware, _Estimator(wanted, _there(executor, hardware), here=False).estimate())
+
+
+def _there(executor: str, hardware: str) -> Device:
+    found = prices.find_hardware(executor, hardware)
+    assert found
+    return Device(found.id, found.kind, found.name, executor, found.memory_bytes, 0, None)
+
+
+def _priced(executor: str, hardware: str, found: Estimate) -> Estimate:
+    machine = prices.find_hardware(executor, hardware)
+    assert machine
+    amounts = money.estimate(executor, machine.price_per_hour, dataclasses.asdict(found.duration_seconds))
+    about = {"currency": money.CURRENCY, "price_as_of": machine.price_as_of}
+    return dataclasses.replace(found, cost={**amounts, **about})
 
 
 class _Estimator:
     """One question and the device it is asked about."""
 
-    def __init__(self, wanted: Wanted, device: Device):
+    def __init__(self, wanted: Wanted, device: Device, *, here: bool = True):
         self.wanted, self.device = wanted, device
         self.kind = device_of(device.kind, device.name, device.bf16)
         try:
@@ -104,7 +127,7 @@ class _Estimator:
             raise invalid_field("model_id", f"This model can't be estimated: {error}") from error
         except OSError as error:
             raise invalid_field("dataset_id", "The dataset's rows are not on this machine. Validate it again.") from error
-        self.free = _free_bytes(device)
+        self.free = _free_bytes(device) if here else device.memory_bytes
 
     def estimate(self) -> Estimate:
         memory, work = corrected_memory(self.found.memory, self.calibration), self.found.work

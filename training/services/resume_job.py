@@ -10,21 +10,27 @@ from finetune.core.errors import Conflict, invalid_field
 from training.models import TrainingJob
 from training.refusals import refuse_unusable
 from training.services.start_job import enqueue
+from training.spending import checked_budget, refuse_cost, refuse_place
 
 Status = TrainingJob.Status
 
 
-def resume_job(*, job: TrainingJob, checkpoint: int | None = None) -> TrainingJob:
+def resume_job(*, job: TrainingJob, checkpoint: int | None = None, budget: Any = None, confirm_cost: bool = False) -> TrainingJob:
     """Queue a failed or cancelled job for its next attempt, which continues from the newest whole checkpoint.
 
     With `checkpoint` (a step) it goes back to that one: what came after it no longer counts and is learned anew.
+    A new `budget` (USD, for all attempts together) takes the place of the old one.
     Conflict in every other state and at the owner's limits (see start_job); Invalid when its model or dataset is no longer usable, or there is no such checkpoint.
     """
     if job.status in (Status.FAILED, Status.CANCELLED):
         splits = {"train_split": job.train_split, "eval_split": job.eval_split}
         refuse_unusable(method=job.method, model=job.model, dataset=job.dataset, **splits)
         refuse_when_full(job.owner)
-        again: dict[str, Any] = {"finished_at": None, "error": None, "restarts": 0}
+        refuse_place(owner=job.owner, executor=job.executor, hardware=job.hardware)
+        job.budget = checked_budget(budget) or job.budget
+        job.cost = {name: value for name, value in job.cost.items() if name not in ("stopped", "warned")}
+        refuse_cost(job, confirmed=confirm_cost)
+        again: dict[str, Any] = {"finished_at": None, "error": None, "restarts": 0, "budget": job.budget, "cost": job.cost}
         reason = "Resumed: waiting for a free worker."
         if checkpoint is not None:
             again["rewinds"] = [*job.rewinds, _rewind(job, checkpoint)]

@@ -16,16 +16,18 @@ from training import executors
 from training.lifecycle import move_job
 from training.models import TrainingJob
 from training.refusals import refuse_config, refuse_devices, refuse_unusable
+from training.spending import refuse_cost, refuse_place
 from training.start_facts import facts_at_start
 
 Status = TrainingJob.Status
 
 
-def start_job(*, job: TrainingJob) -> TrainingJob:
+def start_job(*, job: TrainingJob, confirm_cost: bool = False) -> TrainingJob:
     """Queue a draft; a worker takes it when its turn comes. Starting a queued or running job again changes nothing.
 
     Conflict once it has ended (resume or clone it), when as many of the owner's jobs wait as may, and when their files take all the
-    disk that they may; Invalid when its model or dataset is no longer usable.
+    disk that they may; Invalid when its model or dataset is no longer usable, or its provider. What
+    costs more than may be is refused as in training.spending; `confirm_cost` is the owner's yes to it.
     """
     if job.status == Status.DRAFT:
         splits = {"train_split": job.train_split, "eval_split": job.eval_split}
@@ -34,7 +36,11 @@ def start_job(*, job: TrainingJob) -> TrainingJob:
         parts: dict[str, Any] = {"method": job.method, "executor": job.executor, "model": job.model, "dataset": job.dataset}
         refuse_config(**parts, eval_split=job.eval_split, config=job.config)
         refuse_when_full(job.owner)
+        gpus = job.config.get("num_gpus", 1)
+        refuse_place(owner=job.owner, executor=job.executor, hardware=job.hardware, num_gpus=gpus)
         facts = {} if job.inputs else facts_at_start(job)
+        job.cost = facts.get("cost", job.cost)
+        refuse_cost(job, confirmed=confirm_cost)
         if enqueue(job, when=Status.DRAFT, reason="Started: waiting for a free worker.", **facts):
             return job
     if job.status in (Status.QUEUED, Status.RUNNING):

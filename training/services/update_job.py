@@ -12,10 +12,12 @@ from training.engine.spec import defaults_for
 from training.models import TrainingJob
 from training.refusals import refuse_config, refuse_devices, refuse_unknown_choice, refuse_unusable
 from training.spec_fields import checked_config
+from training.spending import checked_budget, refuse_place
 
 
 def update_job(*, job: TrainingJob, **changes: Any) -> TrainingJob:
-    """Change `name`, `model_id`, `dataset_id`, `method`, `executor`, `train_split`, `eval_split` or parts of `config`.
+    """Change `name`, `model_id`, `dataset_id`, `method`, `executor`, `hardware`, `budget`, `keep_remote`,
+    `train_split`, `eval_split` or parts of `config`.
 
     Conflict once the job has been started: it keeps what it was started with. Refuses what create_job refuses.
     """
@@ -35,11 +37,17 @@ def _new_values(job: TrainingJob, changes: dict[str, Any]) -> dict[str, Any]:
     values["method"] = changes.get("method", job.method)
     values["executor"] = changes.get("executor", job.executor)
     refuse_unknown_choice(method=values["method"], executor=values["executor"])
+    moved = values["executor"] != job.executor
+    values["hardware"] = changes.get("hardware", "" if moved else job.hardware)
+    values["budget"] = checked_budget(changes.get("budget", job.budget))
+    values["keep_remote"] = changes.get("keep_remote", job.keep_remote)
     values |= _new_inputs(job, changes)
     parts = {key: values[key] for key in ("method", "model", "dataset", "train_split", "eval_split")}
     refuse_unusable(**parts)
     given = changes.get("config", {})
     values["config"] = checked_config(values["method"], _carried(job, values["method"], given.get("adapter")) | given)
+    gpus = values["config"].get("num_gpus", 1)
+    refuse_place(owner=job.owner, executor=values["executor"], hardware=values["hardware"], num_gpus=gpus)
     refuse_devices(executor=values["executor"], config=values["config"])
     refuse_config(**{key: values[key] for key in ("method", "executor", "model", "dataset", "eval_split", "config")})
     return values
