@@ -98,13 +98,12 @@ def _inputs(shape: Shape, plan: Plan) -> float:
 
 def _attention(shape: Shape, plan: Plan) -> float:
     """Query, key, value, output and the row sums. With a mask, transformers repeats the shared heads and SDPA keeps the mask."""
-    if plan.fused and plan.flattened and plan.autocast and not plan.quadratic:
-        return plan.size * (2 * shape.attention_width + 2 * shape.kv_width)  # the scores are made again
+    by_products = plan.flattened and plan.device == "cpu" and not plan.quadratic  # makes the scores again (fused/attention.py)
     heads = shape.attention_width if plan.padded or plan.quadratic else shape.kv_width
-    kept = plan.size * (2 * shape.attention_width + 2 * heads) + FLOAT * shape.heads
+    kept = plan.size * (2 * shape.attention_width + 2 * heads) + (0 if by_products else FLOAT * shape.heads)
     if plan.padded:
         kept += plan.size * plan.width
-    if plan.flattened and plan.device == "cpu":
+    if plan.flattened and plan.device == "cpu" and not by_products:
         kept += plan.size * shape.attention_width  # each row's output, and all of them joined
     if plan.quadratic:
         kept += shape.heads * plan.width * (FLOAT + plan.size)

@@ -13,8 +13,9 @@ from typing import Any
 from . import attention
 from .attempt import Attempt
 from .distributed import strategy
-from .model import Device
+from .model import Device, uses_bf16
 from .options import Config
+from .products import are_quick
 
 LENGTHS = (23, 14)  # of the rows of the check: unequal, so that the padded batch has padding
 TWIN = 9  # tokens that the two begin with where the check is about sharing them
@@ -38,6 +39,8 @@ def choose(attempt: Attempt, device: Device, model: Any, *, pairs: bool = False)
     if (device.kind == "cpu" or pairs) and _labels_only(base):
         parts.append("the loss only where there is a label")
     parts.append(f"{_dtype(base)} base weights")
+    if device.kind == "cpu" and not uses_bf16(attempt.config, device) and are_quick():
+        parts.append("float32 products by oneDNN")
     attempt.log(f"Way of computing: {', '.join(parts)}.")
     if attempt.config.bf16 and device.kind == "cpu" and not device.bf16:
         attempt.log("This processor has no instructions for bf16: it is many times slower here than float32.", "warning")

@@ -25,6 +25,7 @@ from typing import Any
 from .attempt import Attempt
 from .checkpoints import sha256
 from .datacache import KEEP_SECONDS, cache_folder
+from .products import are_quick
 
 # Code that decides the numbers.
 FUSED = ("fused/attention.py", "fused/lora.py", "fused/norm.py", "fused/rotary.py")
@@ -174,7 +175,7 @@ def _key(attempt: Attempt, trainer: Any, name: str, flat: bool) -> str:
         "ranks": attempt.world.size,
         "order": config.seed if attempt.spec.method == "kto" else None,
         "precision": [str(base.dtype), trainer.args.bf16, trainer.args.fp16, flat],
-        "machine": [str(base.device), torch.get_num_threads(), torch.backends.cpu.get_cpu_capability(), _gpu()],
+        "machine": [str(base.device), torch.get_num_threads(), torch.backends.cpu.get_cpu_capability(), are_quick(), _gpu()],
         "makers": [sha256(Path(__file__).parent / maker) for maker in MAKERS],
         "packages": [importlib.metadata.version(package) for package in ("torch", "transformers", "trl", "peft")],
     }

@@ -8,6 +8,7 @@ from typing import Any
 from training.engine.attempt import Attempt
 from training.engine.failures import bad_spec
 from training.engine.model import find_device
+from training.engine.products import prefer_quick
 from training.engine.refusals import device_refusals, model_refusals
 
 METHODS = {"sft": "sft", "lora": "lora", "qlora": "qlora", "dpo": "dpo", "orpo": "orpo", "kto": "kto", "pretrain": "pretrain"}
@@ -16,6 +17,7 @@ METHODS = {"sft": "sft", "lora": "lora", "qlora": "qlora", "dpo": "dpo", "orpo":
 def train(attempt: Attempt) -> Any:
     """Run the spec's method; its module is imported only now, with the libraries it needs."""
     refuse_unable(attempt)
+    prefer_quick()
     module = importlib.import_module(f".{METHODS[attempt.spec.method]}", __package__)
     return module.train(attempt)
 
