@@ -168,6 +168,7 @@ CELERY_TASK_ROUTES = {
     "training.services.start_job.run_job": {"queue": "train"},
     "training.services.start_job.run_remote_job": {"queue": "cloud"},
     "models_app.services.try_prompt.generate": {"queue": "inference"},
+    "models_app.run_evaluation.run_evaluations": {"queue": "inference"},
     "datasets_app.services.render_rows.render": {"queue": "inference"},
 }
 # Which module measures and renders rows with a model's tokenizer. It lies in an app above datasets_app, which asks for it by name.
@@ -194,6 +195,7 @@ CELERY_BEAT_SCHEDULE = {
     "reconcile-datasets": {"task": "datasets_app.services.reconcile_datasets.reconcile", "schedule": 60.0},
     "prune-files": {"task": "finetune.operations.services.prune_files.prune", "schedule": crontab(hour=4, minute=20)},
     "reconcile-models": {"task": "models_app.services.reconcile_models.reconcile", "schedule": 60.0},
+    "reconcile-evaluations": {"task": "models_app.services.reconcile_evaluations.reconcile", "schedule": 60.0},
 }
 # A worker that has not renewed its hold on a job for this long has lost it.
 JOB_LEASE_SECONDS = env.env_int("JOB_LEASE_SECONDS", 45, minimum=5)

@@ -8,7 +8,8 @@ from django.contrib import admin, messages
 from django.http import HttpRequest
 
 from finetune.core.errors import DomainError
-from models_app.models import LanguageModel
+from models_app.models import Comparison, Evaluation, LanguageModel
+from models_app.services.cancel_evaluation import cancel_evaluation
 from models_app.services.delete_model import delete_model
 
 
@@ -40,3 +41,45 @@ class LanguageModelAdmin(admin.ModelAdmin):
                 delete_model(model=model)
             except DomainError as error:
                 messages.error(request, error.message)
+
+
+class ReadOnly(admin.ModelAdmin):
+    """Shown to operators, written by the platform."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(Evaluation)
+class EvaluationAdmin(ReadOnly):
+    list_display = ("id", "owner", "model", "dataset_name", "split", "rows", "status", "restarts", "created_at", "finished_at")
+    list_filter = ("status", "kind")
+    search_fields = ("dataset_name", "owner__username", "model__name")
+    list_select_related = ("owner", "model")
+    date_hierarchy = "created_at"
+    actions = ("stop",)
+
+    @admin.action(description="Stop the selected evaluations")
+    def stop(self, request: HttpRequest, queryset: Any) -> None:
+        for evaluation in queryset:
+            try:
+                cancel_evaluation(evaluation=evaluation)
+            except DomainError as error:
+                messages.error(request, f"{evaluation.pk}: {error.message}")
+
+
+@admin.register(Comparison)
+class ComparisonAdmin(ReadOnly):
+    """What people asked is theirs: an operator sees that there was a comparison, not its texts."""
+
+    list_display = ("id", "owner", "blind", "vote", "voted_at", "created_at")
+    list_filter = ("blind", "vote")
+    search_fields = ("owner__username",)
+    list_select_related = ("owner",)
+    fields = ("owner", "blind", "vote", "voted_at", "kept_in", "created_at")

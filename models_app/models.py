@@ -1,4 +1,4 @@
-"""Language models: bases from the Hub or the sample, and the versions our jobs made of them."""
+"""Language models: bases from the Hub or the sample, and the versions our jobs made of them; how they are judged is in trials.py."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from django.db import models
 
 from finetune.core import storage
 from finetune.core.querysets import Lifecycle, OwnedQuerySet, StatusField
+from models_app.trials import Comparison, Evaluation, EvaluationSample
+
+__all__ = ["Comparison", "Evaluation", "EvaluationSample", "Export", "LanguageModel"]
 
 
 class LanguageModel(Lifecycle):

@@ -1,8 +1,9 @@
-"""How far a download or a push is, for people."""
+"""How far a download, a push or an evaluation is, for people."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from finetune.core.templatetags.ui import duration, size
 from models_app.models import Export, LanguageModel
@@ -28,6 +29,15 @@ def bar_of(model: LanguageModel) -> Bar:
     rate, left = progress.get("rate"), progress.get("eta_seconds")
     parts = [f"{size(done)} of {size(total)}", f"{size(rate)}/s" if rate else "", f"{duration(left)} left" if left else ""]
     return Bar(done / total, " · ".join(part for part in parts if part))
+
+
+def progress_bar(progress: dict[str, Any] | None) -> Bar:
+    """Of something counted in rows."""
+    if not progress or not progress.get("total"):
+        return Bar(None, "Waiting for a worker")
+    left = progress.get("eta_seconds")
+    words = f"{progress['done']:,} of {progress['total']:,} {progress['unit']}"
+    return Bar(progress["done"] / progress["total"], f"{words} · {duration(left)} left" if left else words)
 
 
 STAGES = {

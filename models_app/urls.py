@@ -3,11 +3,12 @@
 from django.urls import path
 from rest_framework.routers import SimpleRouter
 
-from models_app import consumers, export_api, export_pages, hub_api, hub_pages, version_pages
+from models_app import consumers, evaluation_api, evaluation_pages, export_api, export_pages, hub_api, hub_pages, version_pages
 from models_app import pages as views
 from models_app.api import ModelViewSet
 
 router = SimpleRouter(trailing_slash=False)
+router.register("models/evaluations", evaluation_api.EvaluationViewSet, basename="api-evaluation")
 router.register("models", ModelViewSet, basename="api-model")
 
 pages: list = [
@@ -24,6 +25,11 @@ pages: list = [
     path("<int:pk>/exports/<int:export>/download", export_pages.download, name="export-download"),
     path("<int:pk>/exports/<int:export>/cancel", export_pages.cancel, name="export-cancel"),
     path("<int:pk>/exports/<int:export>/delete", export_pages.delete, name="export-delete"),
+    path("<int:pk>/evaluate", evaluation_pages.evaluate, name="model-evaluate"),
+    path("evaluations/<int:pk>", evaluation_pages.detail, name="evaluation"),
+    path("evaluations/<int:pk>/compare", evaluation_pages.compare, name="evaluation-compare"),
+    path("evaluations/<int:pk>/cancel", evaluation_pages.cancel, name="evaluation-cancel"),
+    path("evaluations/<int:pk>/delete", evaluation_pages.delete, name="evaluation-delete"),
     path("<int:pk>", views.detail, name="model"),
     path("<int:pk>/edit", views.edit, name="model-edit"),
     path("<int:pk>/latest", views.latest, name="model-latest"),
@@ -40,6 +46,7 @@ api: list = [
     path("models/<int:pk>/exports/<int:export>", export_api.ExportDetailView.as_view(), name="api-export-detail"),
     path("models/<int:pk>/exports/<int:export>/cancel", export_api.ExportCancelView.as_view(), name="api-export-cancel"),
     path("models/<int:pk>/exports/<int:export>/download", export_api.ExportDownloadView.as_view(), name="api-export-download"),
+    path("models/<int:pk>/evaluations", evaluation_api.ModelEvaluationsView.as_view(), name="api-model-evaluations"),
     *router.urls,
 ]
 websocket: list = [

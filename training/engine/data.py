@@ -96,7 +96,7 @@ def prepare(
             texts = [_render(tokenizer, row, kind, assistant_only, last_only) for row in rows]
             examples = [
                 _examples(prepared, row["line"], ids, trained, max_length, chunks)
-                for row, (ids, trained) in zip(rows, _tokenise(tokenizer, texts, kind), strict=True)
+                for row, (ids, trained) in zip(rows, tokenise(tokenizer, texts, kind), strict=True)
             ]
             _look(prepared, tokenizer, rows, [parts[0] if parts else None for parts in examples], kind)
             writer.write(_record_batch([part for parts in examples for part in parts]))
@@ -113,7 +113,7 @@ def _render(tokenizer: Any, row: dict[str, Any], kind: str, assistant_only: bool
         raise bad_row(row["line"], f"the model's chat template refuses this conversation: {error}") from error
 
 
-def _tokenise(tokenizer: Any, texts: list[Rendered], kind: str) -> Iterator[tuple[list[int], list[bool]]]:
+def tokenise(tokenizer: Any, texts: list[Rendered], kind: str) -> Iterator[tuple[list[int], list[bool]]]:
     """For each text its token ids and which of them are learned."""
     special = kind == "text"  # a chat template has written the special tokens itself
     if not tokenizer.is_fast:

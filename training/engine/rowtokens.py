@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from .chat import Rendered, TemplateError, render
+from .data import tokenise
 from .templates import written
 
 Row = dict[str, Any]
@@ -122,6 +123,17 @@ class RowTokens:
             text = self._render(turns)
             found += [Segment(text, False)] if isinstance(text, str) else self._marked(text, kind, max_length)
         return found
+
+    def learned(self, row: Row, kind: str) -> list[tuple[list[int], list[bool]]]:
+        """Of each conversation in the row (a comparison has the chosen and the rejected one) its token ids and which are learned.
+
+        ValueError, with the chat template's reason, when it refuses one.
+        """
+        texts = [self._render(turns) for turns in _sides(row, kind)]
+        refused = next((text for text in texts if isinstance(text, str)), None)
+        if refused is not None:
+            raise ValueError(refused)
+        return list(tokenise(self.tokenizer, [text for text in texts if not isinstance(text, str)], kind))
 
     def _render(self, row: Row) -> Rendered | str:
         """The rendered text, or why there is none."""

@@ -32,6 +32,7 @@ STATUSES = {
     "cancelling": ("warn", "Cancelling"),
     "ready": ("ok", "Ready"),
     "succeeded": ("ok", "Succeeded"),
+    "done": ("ok", "Done"),
     "invalid": ("bad", "Invalid"),
     "failed": ("bad", "Failed"),
 }
