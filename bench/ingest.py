@@ -2,8 +2,8 @@
 
     python -m bench.ingest [--megabytes 100 1000] [--trials 3] [--doctor]
 
-Each trial is a fresh process, by turns, with its imports done before the clock starts. `ours` reads, recognises, checks every row, looks for
-duplicates and writes Parquet, and after that a dataset is ready; `datasets` parses into an Arrow table and checks nothing; `doctor` is ours
+Each trial is a fresh process, by turns, with its imports done before the clock starts. `ours` reads, recognises, checks every row and
+writes Parquet, and after that a dataset is ready; `datasets` parses into an Arrow table and checks nothing; `doctor` is ours
 and the doctor's pass behind it. Results: bench/results/ingest.json.
 """
 
@@ -109,21 +109,22 @@ def _datasets(path: str, scratch: Path, doctor: bool) -> Any:
 
 
 def _ours(path: str, scratch: Path, doctor: bool) -> Any:
-    import polars  # noqa: F401 - a worker has these loaded, as the other side has its own
-    import pyarrow.json
-    import pyarrow.parquet  # noqa: F401
+    import pyarrow.compute
+    import pyarrow.parquet  # noqa: F401 - a worker has these loaded, as the other side has its own
 
     from datasets_app.doctor.examination import examine
     from datasets_app.formats.convert import convert
     from datasets_app.formats.problemindex import ProblemIndex
+    from datasets_app.formats.rowsfile import pack
     from datasets_app.formats.source import Source
 
     def read() -> int:
         index, rows = ProblemIndex(scratch / "problems"), scratch / "rows.parquet"
         with Source(Path(path)) as source:
-            outcome = convert(source, rows, {}, lambda done, total: None, index)
+            outcome = convert(source, rows, {}, lambda done, total: None, index, packed=False)
         if doctor:
             examine(rows, outcome.kind, outcome.problems, list(outcome.unusable), lambda done, total: None)
+            pack(rows, scratch / "packed.parquet")
         index.close()
         return outcome.valid_rows
 

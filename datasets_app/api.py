@@ -157,12 +157,17 @@ class DatasetViewSet(OwnedViewSetMixin, mixins.ListModelMixin, mixins.RetrieveMo
         file = download_dataset(dataset=dataset, **self._parsed(serializers.DownloadQuerySerializer, request.query_params))
         return stream_file(request._request, file.chunks, filename=file.filename, content_type=file.content_type, size=file.size)
 
-    @extend_schema(request=insights.SplitSerializer, responses=DatasetSerializer, summary="Divide the rows into splits")
+    @extend_schema(
+        request=insights.SplitSerializer,
+        responses={200: DatasetSerializer, 202: DatasetSerializer},
+        summary="Divide the rows into splits; 202 while a worker still divides many",
+    )
     @action(detail=True, methods=["post"])
     def split(self, request: Request, pk: str) -> Response:
         dataset = self.get_object()
         dataset = split_dataset(dataset=dataset, by=self._owner(), **self._parsed(insights.SplitSerializer, request.data))
-        return Response(DatasetSerializer(dataset).data)
+        code = status.HTTP_202_ACCEPTED if dataset.is_being_divided else status.HTTP_200_OK
+        return Response(DatasetSerializer(dataset).data, status=code)
 
     @extend_schema(request=insights.FixSerializer, responses={201: DatasetSerializer}, summary="A new version with fixes applied")
     @action(detail=True, methods=["post"])

@@ -182,11 +182,14 @@ def split(request: HttpRequest, pk: int) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         try:
             dataset = split_dataset(dataset=dataset, by=request.user, **form.values())  # type: ignore[arg-type]
-            messages.success(request, "The rows are divided.")
+            if not dataset.is_being_divided:
+                messages.success(request, "The rows are divided.")
             return redirect("dataset-split", pk)
         except DomainError as error:
             refuse(form, error)
-    context = {"dataset": dataset, "tab": "split", "form": form, "plan": plan}
+    division = dataset.division or {}
+    fraction = division["done"] / division["total"] if division.get("total") else None
+    context = {"dataset": dataset, "tab": "split", "form": form, "plan": plan, "fraction": fraction}
     return render_page(request, "datasets/split.html", context, status=400 if form.errors else 200)
 
 

@@ -108,7 +108,11 @@ class Dataset(Lifecycle):
     @property
     def is_moving(self) -> bool:
         """Something in the background changes what there is to see."""
-        return self.is_busy or not self.examined or (self.division is not None and "error" not in self.division)
+        return self.is_busy or not self.examined or self.is_being_divided
+
+    @property
+    def is_being_divided(self) -> bool:
+        return self.division is not None and "error" not in self.division
 
     @property
     def is_held_by_a_gate(self) -> bool:

@@ -48,17 +48,25 @@ class DatasetSerializer(serializers.ModelSerializer):
         help_text="False while the doctor still looks at rows that can be used already; then its findings are incomplete.",
     )
 
+    division = serializers.SerializerMethodField(
+        help_text="A split that is being made, or could not be: {state: queued | running | failed, done?, total?, error?}; null otherwise."
+    )
+
     class Meta:
         model = Dataset
         fields = (
             *("id", "name", "description", "status", "format", "kind", "rows", "bytes", "columns", "mapping", "content_hash"),
             *("source_name", "version", "parent", "origin", "splits", "split_plan", "problems"),
-            *("created_at", "updated_at", "progress", "examined"),
+            *("created_at", "updated_at", "progress", "examined", "division"),
         )
         read_only_fields = tuple(set(fields) - {"name", "description"})
 
     def get_split_plan(self, dataset: Dataset) -> dict[str, Any] | None:
         return {name: value for name, value in dataset.split_plan.items() if name not in ("folder", "mapping", "rows")} or None
+
+    def get_division(self, dataset: Dataset) -> dict[str, Any] | None:
+        shown = ("state", "done", "total", "error")
+        return None if dataset.division is None else {name: dataset.division[name] for name in shown if name in dataset.division}
 
 
 class ChangeDatasetSerializer(serializers.Serializer):

@@ -7,12 +7,14 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
+
 from datasets_app.doctor.languages import guess
 from datasets_app.formats.minhash import Sketches
 from datasets_app.formats.problems import Problem
 from datasets_app.formats.splits import answer_text, prompt_text
 
-LIMIT = 1_000_000  # rows whose questions are remembered: about 120 MB
+LIMIT = 750_000  # rows, and questions, that are remembered: about 90 MB each
 SKETCHED = 200_000  # rows compared for being nearly the same: about 50 MB
 CLASSES, ANSWER = 100, 60  # classification has at most so many different answers, of so many characters
 OUTLIER, OUTLIER_AT_LEAST = 10, 2000
@@ -25,6 +27,7 @@ class Together:
     def __init__(self, kind: str) -> None:
         self.kind = kind
         self.rows = 0
+        self.seen: dict[int, int] = {}  # hash of the row → its line
         self.asked: dict[int, int] = {}  # hash of the question → hash of the answer and line, packed
         self.sketches = Sketches(SKETCHED)
         self.lines, self.numbers, self.lengths, self.whole = array("Q"), array("Q"), array("I"), array("I")
@@ -56,6 +59,14 @@ class Together:
         self._common(asked, answer)
         self.with_system += any(turn["role"] == "system" for turn in row.get("messages") or row.get("prompt") or [])
         return self._conflict(line, asked, answer) if self.kind == "sft" else None
+
+    def twin_of(self, line: int, row: dict[str, Any]) -> int | None:
+        """The line of an earlier row that is the same, if there is one."""
+        key = hash(msgspec.json.encode({name: value for name, value in row.items() if name != "line"}))
+        first = self.seen.get(key)
+        if first is None and len(self.seen) < LIMIT:
+            self.seen[key] = line
+        return first
 
     def _language(self, text: str) -> None:
         code = guess(text)
@@ -93,6 +104,9 @@ class Together:
     # --- at the end -------------------------------------------------------------------------------------------------------
 
     def findings(self) -> Iterator[Problem]:
+        if len(self.seen) >= LIMIT:
+            words = f"Duplicates and contradictions were looked for among the first {LIMIT:,} different rows only."
+            yield Problem("duplicates_unchecked", words)
         for later, earlier, overlap in self.sketches.pairs():
             if self.whole[later] == self.whole[earlier]:
                 continue  # that is a duplicate, or the same but for case and blanks

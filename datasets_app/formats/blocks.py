@@ -17,12 +17,11 @@ END: Any = object()
 
 @dataclass(frozen=True)
 class Checked:
-    """What became of some lines. `lines` are the numbers of the good ones, `columns` what is stored of them (Arrow strings by name),
-    `keys` numbers that equal rows share; `others` are (number, bytes) of those to be read the exact way."""
+    """What became of some lines. `lines` are the numbers of the good ones, `columns` what is stored of them (Arrow strings by
+    name); `others` are (number, bytes) of those to be read the exact way."""
 
     lines: Any
     columns: dict[str, Any]
-    keys: Any
     others: list[tuple[int, bytes | None]]
     count: int = 0  # lines in all
     empty: dict[str, int] = field(default_factory=dict)  # column of the file → good rows that have nothing there
@@ -37,10 +36,9 @@ class Checked:
 
 def nothing(others: list[tuple[int, bytes | None]], count: int) -> Checked:
     """No good line at all."""
-    import numpy as np
     import pyarrow as pa
 
-    return Checked(pa.array([], pa.int64()), {}, np.empty(0, np.uint64), others, count)
+    return Checked(pa.array([], pa.int64()), {}, others, count)
 
 
 def blocks_of(source: Source, limit: int = MAX_ROW_BYTES) -> Iterator[bytes | None]:

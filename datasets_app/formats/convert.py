@@ -33,9 +33,18 @@ OnProgress = Callable[[int, int], None]  # (bytes done, bytes in all); may raise
 
 
 def convert(
-    source: Source | Bundle, target: Path, mapping: dict[str, Any], on_progress: OnProgress, index: ProblemIndex | None = None
+    source: Source | Bundle,
+    target: Path,
+    mapping: dict[str, Any],
+    on_progress: OnProgress,
+    index: ProblemIndex | None = None,
+    *,
+    packed: bool = True,
 ) -> Outcome:
-    """Read every row of the source and write the usable ones to `target` (Parquet); `index` keeps which of them have a problem."""
+    """Read every row of the source and write the usable ones to `target` (Parquet); `index` keeps which of them have a problem.
+
+    Not `packed`, the file is written in less time and takes more room until rowsfile.pack.
+    """
     outcome = Outcome(problems=Problems(index))
     document = options_of(mapping).get("document", "line")
     items = rows_of(source, document)
@@ -52,7 +61,7 @@ def convert(
     else:
         outcome.format, outcome.kind = shape.format, shape.kind
         plain = _plain(source, shape, mapping)
-        with closing(Intake(target, shape, mapping, outcome, plain)) as intake:
+        with closing(Intake(target, shape, mapping, outcome, plain, packed=packed)) as intake:
             if plain is not None and isinstance(source, Source):
                 _take_blocks(source, plain, intake, on_progress)
             else:

@@ -10,16 +10,12 @@ from datasets_app.formats.blocks import Checked
 from datasets_app.formats.columns import Columns
 from datasets_app.formats.jsonrows import Row, parse_row, too_long
 from datasets_app.formats.outcome import Outcome
-from datasets_app.formats.plainrows import key_of
 from datasets_app.formats.plainshapes import Plain
 from datasets_app.formats.problems import Problem, RowError, excerpt_of
 from datasets_app.formats.rowsfile import RowsWriter
 from datasets_app.formats.rules import ABOUT_THE_FILE
 from datasets_app.formats.schemas import Canonical, Shape, normalise
 from datasets_app.formats.source import MAX_ROW_BYTES, is_blank
-
-# Looking for duplicates keeps one number for each different row: this many are about 100 MB.
-FINGERPRINTS = 1_000_000
 
 
 def note(item: Row | Problem, outcome: Outcome) -> bool:
@@ -38,10 +34,18 @@ def note(item: Row | Problem, outcome: Outcome) -> bool:
 class Intake:
     """Takes rows one by one, or by the block where `plain` tells what most lines look like."""
 
-    def __init__(self, target: Path, shape: Shape, mapping: dict[str, Any], outcome: Outcome, plain: Plain | None = None):
-        self.writer, self.columns = RowsWriter(target, shape.kind), Columns(shape, mapping)
+    def __init__(
+        self,
+        target: Path,
+        shape: Shape,
+        mapping: dict[str, Any],
+        outcome: Outcome,
+        plain: Plain | None = None,
+        *,
+        packed: bool = True,
+    ):
+        self.writer, self.columns = RowsWriter(target, shape.kind, packed=packed), Columns(shape, mapping)
         self.shape, self.mapping, self.outcome, self.plain = shape, mapping, outcome, plain
-        self.seen: dict[int, int] = {}
 
     def take(self, item: Row | Problem) -> None:
         if not note(item, self.outcome):
@@ -51,8 +55,6 @@ class Intake:
             self.outcome.unusable.append(self.outcome.rows)
             return
         line = item.line or 0
-        key = key_of(row.built, self.plain) if self.plain else None
-        self._look_for_duplicate(row.fingerprint if key is None else key, line)
         if words := self.columns.row(item.data):  # type: ignore[union-attr]
             self._note("two_formats", words, line)
         self.writer.add(line, row.values | {"extra": row.extra}, row.size)
@@ -73,38 +75,14 @@ class Intake:
         self._take_good(block, lines, at, len(lines))
 
     def _take_good(self, block: Checked, lines: list[int], start: int, stop: int) -> None:
-        if start == stop:
-            return
-        keys = block.keys[start:stop].tolist()
-        if self._all_new(keys, lines[start:stop]):
-            self.outcome.rows += stop - start
-        else:
-            for at, (key, line) in enumerate(zip(keys, lines[start:stop], strict=True), self.writer.rows):
-                self.outcome.rows += 1
-                self._look_for_duplicate(key, line, at)
         size = stop - start
-        self.writer.add_many(
-            block.lines.slice(start, size), {name: column.slice(start, size) for name, column in block.columns.items()}
-        )
+        if size:
+            self.outcome.rows += size
+            columns = {name: column.slice(start, size) for name, column in block.columns.items()}
+            self.writer.add_many(block.lines.slice(start, size), columns)
 
-    def _all_new(self, keys: list[int], lines: list[int]) -> bool:
-        """Whether none of these rows was there before; then they are remembered."""
-        new = dict(zip(keys, lines, strict=True))
-        if len(new) < len(keys) or len(self.seen) + len(keys) > FINGERPRINTS or not self.seen.keys().isdisjoint(new):
-            return False
-        self.seen.update(new)
-        return True
-
-    def _look_for_duplicate(self, key: int, line: int, at: int | None = None) -> None:
-        first = self.seen.get(key)
-        if first is not None:
-            self._note("duplicate", f"The same as the row on line {first}.", line, at=at)
-        elif len(self.seen) < FINGERPRINTS:
-            self.seen[key] = line
-
-    def _note(self, rule: str, words: str, line: int, path: str = "", excerpt: str = "", at: int | None = None) -> None:
-        place = self.writer.rows if at is None else at
-        self.outcome.problems.add(Problem(rule, words, line, self.outcome.rows, "", path, excerpt, place))
+    def _note(self, rule: str, words: str, line: int, path: str = "", excerpt: str = "") -> None:
+        self.outcome.problems.add(Problem(rule, words, line, self.outcome.rows, "", path, excerpt, self.writer.rows))
 
     def _usable(self, item: Row) -> Canonical | None:
         """The canonical row, or None with a Problem noted."""
@@ -129,6 +107,3 @@ class Intake:
             self.outcome.summary = {"filled": self.columns.as_dict()}
             for problem in self.columns.findings():
                 self.outcome.problems.add(problem)
-        if len(self.seen) >= FINGERPRINTS:
-            words = f"Duplicates were looked for among the first {FINGERPRINTS:,} different rows only."
-            self.outcome.problems.add(Problem("duplicates_unchecked", words))

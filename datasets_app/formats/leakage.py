@@ -32,8 +32,8 @@ class Leakage:
             self.examples.append({"what": what, "split": split, "line": line, "twin_split": twin[0], "twin_line": twin[1]})
 
 
-def find_leakage(rows_file: Path, split_of: Callable[[int], str]) -> Leakage:
-    """Look through all rows once. `split_of` gives the split of a row by its number."""
+def find_leakage(rows_file: Path, split_of: Callable[[int], str], on_row: Callable[[], None] = lambda: None) -> Leakage:
+    """Look through all rows once. `split_of` gives the split of a row by its number; `on_row` is called for each."""
     found, sketches, places = Leakage(), Sketches(NEARLY_AMONG), []
     rows: dict[bytes, tuple[str, int]] = {}
     prompts: dict[bytes, tuple[str, int]] = {}
@@ -41,6 +41,7 @@ def find_leakage(rows_file: Path, split_of: Callable[[int], str]) -> Leakage:
     for batch in iterate(rows_file):
         for row in batch:
             number += 1
+            on_row()
             split = split_of(number)
             if split == UNUSED:
                 continue

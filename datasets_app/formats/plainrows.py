@@ -17,6 +17,8 @@ from datasets_app.formats.picking import fields_of, options_of
 from datasets_app.formats.plainshapes import MOST_EXTRA, Plain, plain_line
 from datasets_app.formats.schemas import SHAPES, Shape
 
+FEW = 300  # bytes of a line on average, from which on there are few of them
+
 
 def plain_of(head: bytes, shape: Shape, mapping: Mapping[str, Any]) -> Plain | None:
     """What the lines look like that begin a file, so that they can be told by a pattern; None where they can't."""
@@ -84,8 +86,7 @@ def check(body: bytes | None, plain: Plain) -> Checked:
         kept = pa.array(fine)
         lines, columns = lines.of(fine), {name: column.filter(kept) for name, column in columns.items()}
     empty = {name: pc.sum(pc.match_substring(lines.texts, sign)).as_py() or 0 for name, sign in plain.part.empties.items()}
-    keys = hashed([column for name, column in columns.items() if name != "extra"])
-    return Checked(pa.array(lines.numbers), columns, keys, sorted(others), count, empty)
+    return Checked(pa.array(lines.numbers), columns, sorted(others), count, empty)
 
 
 def _lines_of(body: bytes) -> tuple[_Lines, list[tuple[int, bytes | None]], int]:
@@ -93,19 +94,33 @@ def _lines_of(body: bytes) -> tuple[_Lines, list[tuple[int, bytes | None]], int]
     import numpy as np
     import pyarrow as pa
 
-    ends = np.flatnonzero(np.frombuffer(body, np.uint8) == 10) + 1
-    if not body.endswith(b"\n"):
-        ends = np.append(ends, len(body))
-    offsets = np.concatenate([[0], ends]).astype(np.int32)
-    array = pa.BinaryArray.from_buffers(pa.binary(), len(ends), [None, pa.py_buffer(offsets), pa.py_buffer(body)])
-    numbers = np.arange(1, len(ends) + 1, dtype=np.int64)
+    offsets = _offsets(body)
+    count = len(offsets) - 1
+    array = pa.BinaryArray.from_buffers(pa.binary(), count, [None, pa.py_buffer(offsets), pa.py_buffer(body)])
+    numbers = np.arange(1, count + 1, dtype=np.int64)
     try:
-        return _Lines(numbers, array.cast(pa.string())), [], len(ends)
+        return _Lines(numbers, array.cast(pa.string())), [], count
     except pa.ArrowInvalid:
         raw = array.to_pylist()
         good = np.array([_is_utf8(line) for line in raw])
         texts = array.filter(pa.array(good)).cast(pa.string())
-        return _Lines(numbers[good], texts), [(at + 1, raw[at]) for at in np.flatnonzero(~good).tolist()], len(ends)
+        return _Lines(numbers[good], texts), [(at + 1, raw[at]) for at in np.flatnonzero(~good).tolist()], count
+
+
+def _offsets(body: bytes) -> Any:
+    """Where the lines begin, and where the last one ends. Long lines are found one by one, short ones all at once."""
+    import numpy as np
+
+    if body.count(b"\n") * FEW > len(body):
+        ends = np.flatnonzero(np.frombuffer(body, np.uint8) == 10) + 1
+    else:
+        found, at = [], body.find(b"\n") + 1
+        while at:
+            found.append(at)
+            at = body.find(b"\n", at) + 1
+        ends = np.array(found, np.int64)
+    rest = [] if body.endswith(b"\n") else [len(body)]
+    return np.concatenate([[0], ends, rest]).astype(np.int32)
 
 
 def _is_utf8(line: bytes) -> bool:
@@ -152,25 +167,3 @@ def _looked_into(lines: _Lines, plain: Plain, coded: Any) -> tuple[Any, dict[str
             columns[name], pa.array(coded), pa.array([value or "" for value in values], pa.string())
         )
     return fine, columns
-
-
-# --- equal rows -------------------------------------------------------------------------------------------------------------
-
-
-def hashed(columns: list[Any]) -> Any:
-    """One number for each row, from its columns (Arrow strings or lists of texts)."""
-    import numpy as np
-    import polars as pl
-
-    found: Any = 0
-    for column in columns:
-        texts = pl.Series(column) if isinstance(column, list) else pl.from_arrow(column)
-        found = texts.hash().to_numpy() ^ (found * np.uint64(0x9E3779B97F4A7C15) if len(columns) > 1 else np.uint64(0))  # type: ignore[union-attr]
-    return found
-
-
-def key_of(built: Mapping[str, Any], plain: Plain) -> int | None:
-    """The number of a row that was read the exact way, equal to that of the same row read quickly."""
-    if built.get("tools"):
-        return None
-    return int(hashed([[plain.spelled(name, value)] for name, value in built.items() if name != "tools"])[0])

@@ -106,10 +106,6 @@ class Plain:
         said = [value] if name == "text" else [turn["content"] for turn in value]
         return found if all(words.strip() for words in said) else None
 
-    def spelled(self, name: str, value: Any) -> str:
-        """A column of a row that was read the exact way, as it would be stored here."""
-        return value if name == "text" else self.style.written(value)
-
 
 def plain_line(line: str, row: dict[str, Any], shape: Shape, mapping: Mapping[str, Any]) -> Plain | None:
     """What lines look like this one, which was read as `row`; None for a shape or a line that is not plain enough."""

@@ -9,14 +9,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 ROWS_PER_GROUP = 10_000
 BYTES_PER_GROUP = 16 * 1024**2
 BATCH = 200  # rows decoded at once when reading
-LEVEL = -3  # Zstandard's quick end: reading a file waits for this
+LEVEL = 1  # of Zstandard
 COLUMNS = {
     "sft": ("messages", "tools"),
     "text": ("text",),
@@ -31,18 +33,13 @@ HIDDEN = frozenset({"line", EXTRA})  # not columns of the row itself
 class RowsWriter:
     """Appends canonical rows to a Parquet file; a group is written when it has enough rows or bytes."""
 
-    def __init__(self, path: Path, kind: str):
+    def __init__(self, path: Path, kind: str, *, packed: bool = True):
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
         types = {name: pa.bool_() if name == "label" else pa.string() for name in COLUMNS[kind]}
         own = [pa.field(name, type) for name, type in types.items()]
         self.schema = pa.schema([pa.field("line", pa.int64()), *own, pa.field(EXTRA, pa.string())])
-        # Every text is another one: a dictionary of them, and knowing the least of them, only costs.
-        plain = [name for name in self.schema.names if name in PLAIN | {EXTRA, "tools"} and name != "text"]
-        self._writer = pq.ParquetWriter(
-            path, self.schema, compression="zstd", compression_level=LEVEL, use_dictionary=False, write_statistics=plain
-        )
+        self._writer = _writer(path, self.schema, packed=packed)
         self._columns: dict[str, list[Any]] = {name: [] for name in self.schema.names}
         self._tables: list[Any] = []
         self._pool = ThreadPoolExecutor(1)  # Arrow packs without Python's lock
@@ -105,6 +102,22 @@ class RowsWriter:
         finally:
             self._pool.shutdown()
             self._writer.close()
+
+
+def _writer(path: Path, schema: Any, *, packed: bool) -> Any:
+    """Every text is another one: a dictionary of them, and knowing the least of them, would only cost."""
+    import pyarrow.parquet as pq
+
+    known = [name for name in schema.names if name in PLAIN | {EXTRA, "tools"} and name != "text"]
+    packing = {"compression": "zstd", "compression_level": LEVEL} if packed else {"compression": "none"}
+    return pq.ParquetWriter(path, schema, use_dictionary=False, write_statistics=known, **packing)
+
+
+def pack(path: Path, target: Path) -> None:
+    """The same rows in the same groups, in less room."""
+    with _opened(path) as file, closing(_writer(target, file.schema_arrow, packed=True)) as writer:
+        for group in range(file.num_row_groups):
+            writer.write_table(file.read_row_group(group, use_threads=False), row_group_size=ROWS_PER_GROUP)
 
 
 def count_rows(path: Path) -> int:
@@ -252,4 +265,12 @@ def holds(value: Any, words: str) -> bool:
 
 def decode(row: dict[str, Any]) -> dict[str, Any]:
     kept = ((name, value) for name, value in row.items() if name != EXTRA)
-    return {name: value if name in PLAIN or value is None else json.loads(value) for name, value in kept}
+    return {name: value if name in PLAIN or value is None else _loaded(value) for name, value in kept}
+
+
+def _loaded(text: str) -> Any:
+    """JSON we have written ourselves; the slow way knows numbers of any size."""
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.MsgspecError:
+        return json.loads(text)

@@ -57,13 +57,10 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class Canonical:
-    """A normalised row: its columns as they are stored (`values`) and as they are (`built`), their bytes in all, a number that
-    equal rows (of this process) share, and what its other columns hold as JSON text."""
+    """A normalised row: its columns as they are stored, their bytes in all, and what its other columns hold as JSON text."""
 
     values: dict[str, str | bool | None]
     size: int
-    fingerprint: int
-    built: dict[str, Any]
     extra: str | None
 
 
@@ -193,7 +190,7 @@ def normalise(shape: Shape, row: dict[str, Any], mapping: Mapping[str, Any], war
         error.column = theirs if isinstance(theirs, str) else error.column
         raise
     extra = _extra(shape, row, mapping)
-    return Canonical(values, len(stored) + len(extra or ""), hash(stored), built, extra)
+    return Canonical(values, len(stored) + len(extra or ""), extra)
 
 
 def _extra(shape: Shape, row: dict[str, Any], mapping: Mapping[str, Any]) -> str | None:

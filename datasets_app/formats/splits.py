@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -21,6 +21,7 @@ NAMES = ("train", "validation", "test")
 UNUSED = "unused"
 BATCH = 500  # rows read at once
 ROWS_A_GROUP, BYTES_A_GROUP, READ_BUFFER = 10_000, 2 * 1024**2, 1024**2
+OnRow = Callable[[], None]
 PROMPT, ROW = "prompt", "row"  # what a group is when no column is named
 
 
@@ -91,9 +92,10 @@ class Division:
         return self.names[self.codes[row]]
 
 
-def divide(rows_file: Path, wish: Wish) -> Division:
-    """The split of every row of a normalised file. SplitError when the rows can't be divided as wished."""
-    keys, strata = _read_keys(rows_file, wish)
+def divide(rows_file: Path, wish: Wish, on_row: OnRow = lambda: None) -> Division:
+    """The split of every row of a normalised file. SplitError when the rows can't be divided as wished. `on_row` is called for
+    each row that is behind us; it may raise."""
+    keys, strata = _read_keys(rows_file, wish, on_row)
     targets = wish.targets(len(keys))
     grouped = wish.group_by or PROMPT
     if not wish.group_by and len(targets) > 1:
@@ -229,7 +231,7 @@ def _before_last_answer(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return messages[:last]
 
 
-def _read_keys(rows_file: Path, wish: Wish) -> tuple[list[bytes], list[str]]:
+def _read_keys(rows_file: Path, wish: Wish, on_row: OnRow) -> tuple[list[bytes], list[str]]:
     """The group of each row, and its stratum where one is wanted."""
     keys: list[bytes] = []
     strata: list[str] = []
@@ -237,6 +239,7 @@ def _read_keys(rows_file: Path, wish: Wish) -> tuple[list[bytes], list[str]]:
         keys.append(digest(_column(row, extra, wish.group_by, "group_by")) if wish.group_by else digest(prompt_text(row)))
         if wish.stratify_by:
             strata.append(_column(row, extra, wish.stratify_by, "stratify_by"))
+        on_row()
     return keys, strata
 
 

@@ -14,6 +14,7 @@ from datasets_app.claims import Claim, Lost
 from datasets_app.doctor import examination
 from datasets_app.formats.problemindex import UNUSABLE, ProblemIndex, numbers_of
 from datasets_app.formats.problems import Problem, Problems
+from datasets_app.formats.rowsfile import pack
 from datasets_app.gates import gates_of, judge
 from datasets_app.models import Dataset
 from datasets_app.token_checks import count_tokens
@@ -52,7 +53,10 @@ def examine(pk: int) -> None:
             unusable=numbers_of(dataset.problems_folder, UNUSABLE), on_rows=claim.rows,
         )  # fmt: skip
         index.close()
+        staged.mkdir(exist_ok=True)
+        pack(dataset.rows_file, staged / "rows.parquet")
         claim.save()  # still ours? Then its files may change
+        (staged / "rows.parquet").replace(dataset.rows_file)
         index.move_to(dataset.problems_folder)
         claim.save(**_findings(dataset, problems, *found))
     except Lost:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import secrets
 from datetime import timedelta
+from typing import Any
 
 from celery import shared_task
 from django.utils import timezone
@@ -11,6 +13,7 @@ from datasets_app.announce import announce
 from datasets_app.formats.problems import Problem
 from datasets_app.models import Dataset
 from datasets_app.services.examine_dataset import examine, give_up
+from datasets_app.services.split_dataset import FAILED, QUEUED, RUNNING, divide_rows
 from datasets_app.services.validate_dataset import ingest
 
 # A reader writes its progress several times a second; one that was silent for so long is gone.
@@ -20,12 +23,13 @@ WORDS = "Reading the file was cut off several times, probably because the server
 UNSEEN = (
     "Looking closer at the rows was cut off several times, probably because the server ran out of memory. Check the dataset again."
 )
+UNDIVIDED = "Dividing was cut off several times, probably because the server ran out of memory. Try again when it is less busy."
 S = Dataset.Status
 
 
 def reconcile_datasets() -> int:
-    """Queue again what nobody works on: `uploaded` rows nobody took, `validating` rows gone silent, and rows in use that the doctor
-    has not seen. Gives the number found.
+    """Queue again what nobody works on: `uploaded` rows nobody took, `validating` rows gone silent, rows in use that the doctor
+    has not seen, and splits nobody makes. Gives the number found.
 
     After MAX_RESTARTS lost readings the dataset becomes invalid, in words. A message too many does no harm: only one reader
     can claim a dataset.
@@ -37,7 +41,10 @@ def reconcile_datasets() -> int:
     unseen = list(silent.filter(status=S.READY, examined=False))
     for dataset in unseen:
         _examine_again(dataset)
-    return len(found) + len(unseen)
+    undivided = list(silent.filter(division__state__in=(QUEUED, RUNNING)))
+    for dataset in undivided:
+        _divide_again(dataset, dataset.division or {})
+    return len(found) + len(unseen) + len(undivided)
 
 
 def _begin_again(dataset: Dataset) -> None:
@@ -59,6 +66,17 @@ def _examine_again(dataset: Dataset) -> None:
             announce(dataset.pk)
     elif row.update(restarts=dataset.restarts + 1, updated_at=timezone.now()):
         examine.delay_on_commit(dataset.pk)
+
+
+def _divide_again(dataset: Dataset, division: dict[str, Any]) -> None:
+    row = Dataset.objects.filter(pk=dataset.pk, updated_at=dataset.updated_at)
+    if division["restarts"] >= MAX_RESTARTS:
+        if row.update(division=division | {"state": FAILED, "error": UNDIVIDED}, updated_at=timezone.now()):
+            announce(dataset.pk)
+        return
+    again = {"state": QUEUED, "token": secrets.token_hex(6), "restarts": division["restarts"] + 1}
+    if row.update(division=division | again, updated_at=timezone.now()):
+        divide_rows.delay_on_commit(dataset.pk, again["token"])
 
 
 @shared_task

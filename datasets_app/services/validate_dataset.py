@@ -55,7 +55,9 @@ def validate_dataset(
         tokens.tokenizer_directory(dataset.owner, tokenizer_model_id, "tokenizer_model_id")
     refuse_in_use(dataset)
     values = {"mapping": fields, "checks": {"tokenizer_model_id": tokenizer_model_id, "max_length": max_length}}
-    if not dataset.move(S.UPLOADED, when=(S.READY, S.INVALID), **values, restarts=0, examined=True, updated_at=timezone.now()):
+    if not dataset.move(
+        S.UPLOADED, when=(S.READY, S.INVALID), **values, restarts=0, examined=True, division=None, updated_at=timezone.now()
+    ):
         raise Conflict("The dataset is being read already. Wait until that is done.")
     ingest.delay_on_commit(dataset.pk)
     return dataset
@@ -110,13 +112,12 @@ def _bring_source(dataset: Dataset, claim: Claim) -> None:
 
 def _read(dataset: Dataset, staged: Path, claim: Claim) -> None:
     _bring_source(dataset, claim)
-    index = ProblemIndex(staged.with_suffix(""))
+    index, at_once = ProblemIndex(staged.with_suffix("")), _is_small_or_judged(dataset)
     with open_source(dataset.original_file) as source:
-        outcome = convert(source, staged, dataset.mapping, claim.progress, index)
+        outcome = convert(source, staged, dataset.mapping, claim.progress, index, packed=at_once)
     for number in outcome.unusable:
         index.add(UNUSABLE, number)
     lines: dict[str, list[int]] = {}
-    at_once = _is_small_or_judged(dataset)
     if outcome.valid_rows and at_once:
         summary, lines = examine_dataset(
             dataset=dataset, rows_file=staged, kind=outcome.kind, problems=outcome.problems,

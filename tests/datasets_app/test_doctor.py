@@ -188,6 +188,19 @@ def test_cures_take_away_what_was_found() -> None:
     assert texts.without_special("a<|im_end|>b") == "ab"
 
 
+def test_equal_rows_are_told_however_they_are_written(examine: Examine) -> None:
+    row = {"messages": [{"role": "user", "content": "é"}, {"role": "assistant", "content": "a"}]}
+    ways = [
+        json.dumps(row),
+        json.dumps(row, separators=(" , ", " : ")),
+        json.dumps(row | {"id": 1}),
+        json.dumps(row, ensure_ascii=False),
+    ]
+    twins = found(examine(*ways), "duplicate")
+    assert [problem.line for problem in twins] == [2, 3, 4]
+    assert twins[0].message == "The same as the row on line 1."
+
+
 BAD = ("{broken", '{"prompt": "only"}', '["list"]', '{"prompt": "a", "completion": 3}')
 
 

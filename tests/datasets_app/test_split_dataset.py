@@ -7,18 +7,22 @@ import io
 import json
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.conf import settings
 from django.test import Client
+from django.utils import timezone
 from rest_framework.test import APIClient
 
 from accounts.models import User
 from datasets_app.formats.rowsfile import iterate
+from datasets_app.models import Dataset
 from datasets_app.services import split_dataset as module
-from datasets_app.services.split_dataset import split_dataset
+from datasets_app.services.reconcile_datasets import reconcile_datasets
+from datasets_app.services.split_dataset import divide_rows, split_dataset
 from datasets_app.services.validate_dataset import ingest, validate_dataset
 from finetune.core.errors import Conflict, Invalid
 from tests.datasets_app.conftest import jsonl, make_read, pairs
@@ -205,3 +209,73 @@ def test_dividing_loads_nothing_heavy(alice: User) -> None:
     )
     command = [sys.executable, "-c", program, str(dataset.rows_file), str(dataset.directory / "trial")]
     assert subprocess.run(command, capture_output=True, text=True, check=True, cwd=settings.BASE_DIR).stdout.strip() == "[]"
+
+
+@pytest.fixture
+def many(alice: User, monkeypatch: pytest.MonkeyPatch) -> Dataset:
+    """Ten rows count as many."""
+    monkeypatch.setattr("datasets_app.services.split_dataset.AT_ONCE", 9)
+    return make_read(alice, jsonl(*({"prompt": f"q{n}", "completion": "a", "topic": "x" if n else None} for n in range(10))))
+
+
+def divided_later(api: APIClient, dataset: Dataset, capture: Any, **wish: Any) -> Dataset:
+    with capture() as queued:
+        answer = api.post(f"/api/datasets/{dataset.pk}/split", wish)
+    assert (answer.status_code, answer.data["division"]["state"], len(queued)) == (202, "queued", 1)
+    dataset.refresh_from_db()
+    divide_rows(dataset.pk, dataset.division["token"])
+    dataset.refresh_from_db()
+    return dataset
+
+
+def test_many_rows_are_divided_by_a_worker(
+    many: Dataset, api: APIClient, client: Client, alice: User, django_capture_on_commit_callbacks: Any
+) -> None:
+    with django_capture_on_commit_callbacks() as queued:
+        answer = api.post(f"/api/datasets/{many.pk}/split", {"train": 0.8, "validation": 0.2})
+    assert (answer.status_code, answer.data["splits"], answer.data["division"], len(queued)) == (
+        202,
+        {"train": 10},
+        {"state": "queued"},
+        1,
+    )
+    assert api.post(f"/api/datasets/{many.pk}/split", {"train": 1}).status_code == 409
+    client.force_login(alice)
+    assert "Waiting for a worker to divide" in client.get(f"/datasets/{many.pk}/split").content.decode()
+    many.refresh_from_db()
+    token = many.division["token"]
+    divide_rows(many.pk, token)
+    divide_rows(many.pk, token)  # a second delivery
+    many.refresh_from_db()
+    assert (many.splits, many.division, many.split_plan["by"]) == ({"train": 8, "validation": 2}, None, "alice")
+    assert len([path for path in many.directory.iterdir() if path.name.startswith("splits-")]) == 1
+
+
+def test_a_wish_that_can_not_be_is_refused_at_once_or_said_later(
+    many: Dataset, api: APIClient, client: Client, alice: User, django_capture_on_commit_callbacks: Any
+) -> None:
+    assert api.post(f"/api/datasets/{many.pk}/split", {"train": 11}).status_code == 400
+    divided_later(api, many, django_capture_on_commit_callbacks, train=0.8, validation=0.2, group_by="nothing")
+    assert many.division["state"] == "failed"
+    client.force_login(alice)
+    assert "has no column “nothing”" in client.get(f"/datasets/{many.pk}/split").content.decode()
+    divided_later(api, many, django_capture_on_commit_callbacks, train=0.5, validation=0.5)
+    assert (many.splits, many.division) == ({"train": 5, "validation": 5}, None)
+
+
+def test_other_rows_end_a_division_and_a_lost_one_is_taken_up(
+    many: Dataset, api: APIClient, django_capture_on_commit_callbacks: Any
+) -> None:
+    api.post(f"/api/datasets/{many.pk}/split", {"train": 0.8, "validation": 0.2})
+    many.refresh_from_db()
+    token = many.division["token"]
+    Dataset.objects.filter(pk=many.pk).update(updated_at=timezone.now() - timedelta(minutes=5))
+    with django_capture_on_commit_callbacks() as queued:
+        assert reconcile_datasets() == 1
+    assert len(queued) == 1
+    divide_rows(many.pk, token)  # the message that came late is for nobody
+    many.refresh_from_db()
+    assert (many.division["state"], many.division["restarts"], many.splits) == ("queued", 1, {"train": 10})
+    validate_dataset(dataset=many)
+    many.refresh_from_db()
+    assert many.division is None

@@ -58,7 +58,7 @@ def test_a_file_system_without_links_works_too(alice: User, settings: Any, monke
 
 
 def test_a_refused_upload_leaves_no_copy(settings: Any, db: None) -> None:
-    with pytest.raises(ValueError, match="unsaved"):
+    with pytest.raises(ValueError, match="saved"):
         upload_dataset(owner=User(username="never saved"), file=upload_file(CONTENT))
     assert blobs(settings) == []
     assert Dataset.objects.count() == 0

@@ -122,7 +122,7 @@ def test_a_file_that_is_not_one_is_refused(api: APIClient) -> None:
 def test_a_row_that_can_not_be_written_leaves_no_file(alice: User, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     before = set((settings.DATA_DIR / "datasets").glob("*"))
     owner = User(username="never saved")
-    with pytest.raises(ValueError, match="unsaved"):
+    with pytest.raises(ValueError, match="saved"):
         upload_dataset(owner=owner, file=upload_file(jsonl(*pairs(2))))
     assert Dataset.objects.count() == 0
     assert set((settings.DATA_DIR / "datasets").glob("*")) == before

@@ -139,8 +139,8 @@ def test_a_reader_that_lost_its_claim_changes_nothing(alice: User, monkeypatch: 
     validate_dataset(dataset=dataset)
     real = module.convert
 
-    def overtaken(*args: Any) -> Any:
-        outcome = real(*args)
+    def overtaken(*args: Any, **options: Any) -> Any:
+        outcome = real(*args, **options)
         Dataset.objects.filter(pk=dataset.pk).update(attempt=99)  # reconcile took us for dead; another reader is at work
         return outcome
 
@@ -157,8 +157,8 @@ def test_a_dataset_deleted_while_it_is_read_stays_deleted(alice: User, monkeypat
     validate_dataset(dataset=dataset)
     real = module.convert
 
-    def deleted(*args: Any) -> Any:
-        outcome = real(*args)
+    def deleted(*args: Any, **options: Any) -> Any:
+        outcome = real(*args, **options)
         Dataset.objects.filter(pk=dataset.pk).delete()
         return outcome
 
@@ -171,7 +171,7 @@ def test_a_missing_file_and_a_full_disk_are_said_in_words(alice: User, monkeypat
     dataset = make_read(alice, jsonl(*pairs(3)))
     validate_dataset(dataset=dataset)
 
-    def full(*args: Any) -> None:
+    def full(*args: Any, **options: Any) -> None:
         args[1].write_bytes(b"half")
         raise OSError(28, "No space left on device")
 

@@ -41,12 +41,6 @@ def test_every_problem_is_counted_and_the_first_of_each_rule_are_kept(converted:
     assert [problem.line for problem in outcome.problems.kept] == list(range(1, KEPT_PER_RULE + 1))
 
 
-def test_duplicates_are_a_warning_that_names_the_first(converted: Callable) -> None:
-    outcome, _ = converted(jsonl(*pairs(2), *pairs(1)))
-    assert (outcome.valid_rows, outcome.problems.errors, outcome.problems.warnings) == (3, 0, 1)
-    assert outcome.problems.kept[0].message == "The same as the row on line 1."
-
-
 def test_one_row_is_used_with_a_warning(converted: Callable) -> None:
     outcome, _ = converted(jsonl(*pairs(1)))
     assert (outcome.valid_rows, dict(outcome.problems.counts)) == (1, {"few_rows": 1})

@@ -178,19 +178,6 @@ def test_the_exact_way_is_taken_for_other_files() -> None:
         assert taken.call_count == 0
 
 
-def test_equal_rows_are_told_however_they_are_written() -> None:
-    row = {"messages": [{"role": "user", "content": "é"}, {"role": "assistant", "content": "a"}]}
-    spaced = json.dumps(row, separators=(" , ", " : ")).encode() + b"\n"
-    kept = json.dumps(row | {"id": 1}).encode() + b"\n"
-    raw = json.dumps(row, ensure_ascii=False).encode() + b"\n"
-    outcome, _ = outcome_of(GOOD + json.dumps(row).encode() + b"\n" + spaced + kept + raw, quickly=True)
-    assert [(item.rule, item.line) for item in outcome.problems.kept if item.rule == "duplicate"] == [
-        ("duplicate", 11),
-        ("duplicate", 12),
-        ("duplicate", 13),
-    ]
-
-
 @pytest.mark.parametrize("size", [100, 1000, 5000])
 def test_lines_that_are_too_long_are_passed_over_and_counted(size: int) -> None:
     long = b'{"messages": [{"role": "user", "content": "' + b"x" * size + b'"}]}\n'
