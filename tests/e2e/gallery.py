@@ -77,6 +77,7 @@ def addresses(filled: Filled) -> dict[str, str]:
         "hub": "/models/hub",
         "model-storage": "/models/storage",
         "model": f"/models/{filled.tuned}",
+        "model-exports": f"/models/{filled.tuned}/exports",
         "jobs": "/training/",
         "job-new": f"/training/new?dataset={filled.dataset}&model={filled.base}",
         "job": f"/training/{filled.done}",
