@@ -10,6 +10,7 @@ import functools
 import itertools
 import json
 import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,9 @@ SAMPLE = 200  # rows looked at
 GROUPS = 8  # from so many places of the file
 # Bytes of English text in one token, by the vocabulary's size (byte-level BPE; measured on alpaca_en_demo, docs/estimates.md).
 BYTES_PER_TOKEN = ((256, 1.0), (512, 2.0), (1024, 2.6), (4096, 3.75), (32_000, 4.2), (128_000, 4.6), (256_000, 4.7))
+# Digits and signs hardly share a token: so many of them make one, and so large was their share of the text above.
+SIGNS_PER_TOKEN, MEASURED_SIGNS = 1.2, 0.041
+SIGNS = re.compile(r"[!-@\[-`{-~]")
 # Bytes of a token in other scripts, whose letters take two or three.
 OTHER_SCRIPT_BYTES = 3.0
 # The columns that make the sequences a model reads, by the dataset's kind; each sequence's last one is the answer that is judged.
@@ -33,26 +37,30 @@ SEQUENCES = {
 MESSAGE_TOKENS = 5
 
 
+Row = tuple[int, int, int, int, int]
+
+
 @dataclass(frozen=True)
 class RowSample:
-    """For each sampled row: bytes of ASCII and of other text, of answers, and how many messages it has."""
+    """For each sampled row: bytes of ASCII and of other text, of answers, how many messages it has, and its ASCII digits and signs."""
 
-    rows: tuple[tuple[int, int, int, int], ...]
+    rows: tuple[Row, ...]
     kind: str
 
     def lengths(self, vocabulary: int) -> list[int]:
         """Tokens of each row under a vocabulary of this size."""
         per_token = bytes_per_token(vocabulary)
-        other = min(per_token, OTHER_SCRIPT_BYTES)
+        other, sign = min(per_token, OTHER_SCRIPT_BYTES), min(per_token, SIGNS_PER_TOKEN)
+        letter = (1 - MEASURED_SIGNS) / (1 / per_token - MEASURED_SIGNS / sign)
         return [
-            max(2, math.ceil(plain / per_token + foreign / other) + MESSAGE_TOKENS * messages)
-            for plain, foreign, _, messages in self.rows
+            max(2, math.ceil((plain - signs) / letter + signs / sign + foreign / other) + MESSAGE_TOKENS * messages)
+            for plain, foreign, _, messages, signs in self.rows
         ]
 
     @property
     def labelled(self) -> float:
         """Share of the text that is an answer."""
-        total = sum(plain + foreign for plain, foreign, _, _ in self.rows)
+        total = sum(row[0] + row[1] for row in self.rows)
         return sum(row[2] for row in self.rows) / total if total else 1.0
 
     @property
@@ -60,8 +68,8 @@ class RowSample:
         """Share of the text that a pair's second sequence has in common with its first: the prompt."""
         if self.kind != "preference":
             return 0.0
-        total = sum(plain + foreign for plain, foreign, _, _ in self.rows)
-        return sum(plain + foreign - answer for plain, foreign, answer, _ in self.rows[1::2]) / total if total else 0.0
+        total = sum(row[0] + row[1] for row in self.rows)
+        return sum(row[0] + row[1] - row[2] for row in self.rows[1::2]) / total if total else 0.0
 
 
 def sample_rows(path: Path, kind: str) -> RowSample:
@@ -112,30 +120,30 @@ def _rows(file: Any, group: int, columns: list[str], count: int) -> list[dict[st
     return found[:count]
 
 
-def _measured(texts: list[str], kind: str) -> tuple[int, int, int, int]:
+def _measured(texts: list[str], kind: str) -> Row:
     if kind == "text":
         return _plain_row(texts[0])
     *before, last = (_chat_row(text) for text in texts)
-    plain, foreign, _, messages = (sum(numbers) for numbers in zip(*before, last, strict=True))
-    return plain, foreign, last[2], messages
+    plain, foreign, _, messages, signs = (sum(numbers) for numbers in zip(*before, last, strict=True))
+    return plain, foreign, last[2], messages, signs
 
 
-def _plain_row(text: str) -> tuple[int, int, int, int]:
-    plain, foreign = _split(text)
-    return plain, foreign, plain + foreign, 0
+def _plain_row(text: str) -> Row:
+    plain, foreign, signs = _split(text)
+    return plain, foreign, plain + foreign, 0, signs
 
 
-def _chat_row(text: str) -> tuple[int, int, int, int]:
+def _chat_row(text: str) -> Row:
     try:
         messages = [message for message in json.loads(text or "[]") if isinstance(message, dict)]
     except ValueError:
         messages = []
     sizes = [(_split(str(message.get("content") or "")), message.get("role") == "assistant") for message in messages]
-    plain, foreign = sum(size[0] for size, _ in sizes), sum(size[1] for size, _ in sizes)
-    return plain, foreign, sum(sum(size) for size, answer in sizes if answer), len(messages)
+    plain, foreign, signs = (sum(size[part] for size, _ in sizes) for part in range(3))
+    return plain, foreign, sum(size[0] + size[1] for size, answer in sizes if answer), len(messages), signs
 
 
-def _split(text: str) -> tuple[int, int]:
-    """Bytes of ASCII characters and of all others."""
+def _split(text: str) -> tuple[int, int, int]:
+    """Bytes of ASCII characters and of all others, and how many of the first are digits or signs."""
     total, plain = len(text.encode()), sum(map(str.isascii, text))
-    return plain, total - plain
+    return plain, total - plain, len(SIGNS.findall(text))

@@ -17,11 +17,13 @@ from .shapes import Shape
 MIB = 1024**2
 # What the process holds before it has a model: Python, torch, transformers, TRL and their buffers (measured: docs/estimates.md).
 CPU_OVERHEAD = 570 * MIB
+# What oneDNN keeps beside when it computes in bfloat16: its copies of weights and its compiled products (measured as above).
+CPU_BF16_OVERHEAD = 42 * MIB
 # A CUDA context with cuBLAS's workspaces; published measurements lie between 300 and 600 MiB.
 CUDA_OVERHEAD = 600 * MIB
 # What the allocator holds in pieces that can't be used again, as a share of the memory that comes and goes in every step.
 # On a CPU it is glibc's heap under batches of ever changing size (measured: docs/estimates.md).
-HOLES = {"cuda": 0.08, "mps": 0.08, "cpu": 0.6}
+HOLES = {"cuda": 0.08, "mps": 0.08, "cpu": 0.5}
 # Bytes an optimizer keeps for each trained parameter (torch.optim and bitsandbytes; Adafactor keeps rows and columns).
 OPTIMIZER_BYTES = {"adafactor": 0.1, "sgd": 0.0, "adagrad": 4.0, "rmsprop": 4.0}
 ADAM_BYTES, ADAM_8BIT_BYTES = 8.0, 2.1
@@ -69,7 +71,7 @@ def estimate_memory(shape: Shape, plan: Plan, *, typical_tokens: int | None = No
     standing = gradients if plan.accumulates else head_gradient
     step = max(saved + max(head, work) + standing, gradients + _update_bytes(shape, plan, trained))
     moving = max(step, _loading_bytes(shape, plan) - weights - optimizer)
-    base = CUDA_OVERHEAD if plan.device == "cuda" else CPU_OVERHEAD
+    base = CUDA_OVERHEAD if plan.device == "cuda" else CPU_OVERHEAD + (CPU_BF16_OVERHEAD if plan.autocast else 0)
     overhead = base + HOLES[plan.device] * step
     parts = Parts(*(int(value) for value in (weights, gradients, optimizer, saved + work, head, overhead)))
     expected = int(overhead + weights + optimizer + moving)
