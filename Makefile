@@ -44,6 +44,9 @@ screenshots: setup $(VENV)/.test-packages ## photograph every page, three widths
 test-chaos: setup $(VENV)/.test-packages ## kill every part at every moment of a job's life; make test does a few of these
 	CHAOS=all $(BIN)/pytest tests/chaos $(ARGS)
 
+test-schema: setup $(VENV)/.test-packages ## thousands of requests made from the API's schema; make test sends a few hundred
+	SCHEMA_CASES=$(or $(CASES),50) $(BIN)/pytest tests/contract/test_schema_fuzz.py $(ARGS)
+
 lint: $(VENV)/.test-packages ## style and the layers of the architecture
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .

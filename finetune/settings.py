@@ -229,7 +229,7 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer", "rest_framework.renderers.BrowsableAPIRenderer"],
     "DEFAULT_PAGINATION_CLASS": "finetune.core.drf.Pagination",
     "DEFAULT_FILTER_BACKENDS": ["rest_framework.filters.SearchFilter", "rest_framework.filters.OrderingFilter"],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "finetune.core.schema.Schema",
     "URL_FORMAT_OVERRIDE": None,  # ?format= is ours: the format of a dataset
     "DEFAULT_THROTTLE_CLASSES": ["finetune.core.throttling.DefaultThrottle"],
     "EXCEPTION_HANDLER": "finetune.core.drf.exception_handler",
@@ -258,6 +258,7 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
+    "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums", "finetune.core.schema.describe_refusals"],
     "ENUM_NAME_OVERRIDES": {
         "DatasetStatus": "datasets_app.models.Dataset.Status",
         "ModelStatus": "models_app.models.LanguageModel.Status",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_GET
 
 from finetune.core.pages import render_page
@@ -41,7 +41,14 @@ def _overview(user: Viewer) -> dict[str, Any]:
     }
 
 
+# Outside a view there is nobody else to say it in the API's own words.
+API = ("/api/", "/v1/")
+JSON_WORDS = {404: ("Not found.", "not_found"), 500: ("Something broke; it is in the server's log.", "internal")}
+
+
 def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    if request.path.startswith(API):
+        return _as_json(request, 404)
     context = {"title": "Nothing here", "text": "This page does not exist, or it belongs to somebody else."}
     return render_page(request, "error.html", context, status=404)
 
@@ -51,8 +58,19 @@ def forbidden(request: HttpRequest, exception: Exception | None = None) -> HttpR
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
+    if request.path.startswith(API):
+        return _as_json(request, 500)
     context = {"title": "Something broke", "text": "It was our fault, and it is in the server's log. Try again."}
     return render_page(request, "error.html", context, status=500)
+
+
+def _as_json(request: HttpRequest, status: int) -> HttpResponse:
+    """`{detail, code}`, or what OpenAI's clients expect under /v1."""
+    detail, code = JSON_WORDS[status]
+    if request.path.startswith("/v1/"):
+        kind = "server_error" if status >= 500 else "invalid_request_error"
+        return JsonResponse({"error": {"message": detail, "type": kind, "param": None, "code": code}}, status=status)
+    return JsonResponse({"detail": detail, "code": code}, status=status)
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:

@@ -37,3 +37,9 @@ def test_a_form_from_elsewhere_is_refused_in_our_own_words(page: Client) -> None
     response = strict.post("/training/sample")
     assert response.status_code == 403
     assert "That form has expired" in response.content.decode()
+
+
+def test_the_api_has_no_pages(page: Client) -> None:
+    assert page.get("/api/nothing").json() == {"detail": "Not found.", "code": "not_found"}
+    assert page.get("/api/models/zebra/exports").json()["code"] == "not_found"
+    assert page.get("/v1/nothing").json()["error"]["code"] == "not_found"

@@ -1,0 +1,145 @@
+"""What the OpenAPI document says of every operation alike: its refusals, and examples of what is sent most."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.openapi import AutoSchema
+from rest_framework import serializers
+
+METHODS = ("get", "post", "put", "patch", "delete")
+# Code → (name of the component, description, example).
+REFUSALS: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "400": (
+        "Invalid",
+        "The input can't be accepted; `fields` names what is wrong and says what to do.",
+        {"detail": "learning_rate: Must be above 0.", "code": "invalid", "fields": {"learning_rate": ["Must be above 0."]}},
+    ),
+    "401": ("SignIn", "No valid token or session.", {"detail": "Sign in first.", "code": "not_authenticated"}),
+    "403": ("Forbidden", "Known, but not allowed.", {"detail": "You may not do this.", "code": "permission_denied"}),
+    "404": ("NotFound", "It does not exist, or it is somebody else's.", {"detail": "Not found.", "code": "not_found"}),
+    "409": (
+        "Conflict",
+        "Right request, wrong state.",
+        {"detail": "This job has already ended (succeeded); there is nothing to cancel.", "code": "job_succeeded"},
+    ),
+    "413": ("TooLarge", "More bytes than this installation takes.", {"detail": "The request is too large.", "code": "too_large"}),
+    "415": ("MediaType", "Not a body this route reads.", {"detail": "Unsupported media type “text/plain”.", "code": "unsupported_media_type"}),
+    "429": ("TooMany", "Too many requests; wait as `Retry-After` says.", {"detail": "Too many requests. Try again in 12 s.", "code": "throttled"}),
+    "503": (
+        "Unavailable",
+        "A worker or an outside system does not answer; try again later.",
+        {"detail": "The inference worker does not answer.", "code": "no_worker"},
+    ),
+}  # fmt: skip
+ERROR = {
+    "type": "object",
+    "description": "Every refusal of /api.",
+    "required": ["detail", "code"],
+    "properties": {
+        "detail": {"type": "string", "description": "What is wrong and what to do, for people."},
+        "code": {"type": "string", "description": "A stable name, for programs."},
+        "fields": {
+            "type": "object",
+            "description": "Field → messages.",
+            "additionalProperties": {"type": "array", "items": {"type": "string"}},
+        },
+    },
+}
+# What a newcomer sends first, by operation.
+REQUESTS: dict[str, dict[str, Any]] = {
+    "auth_register": {"username": "ada", "email": "ada@example.org", "password": "a long passphrase"},
+    "auth_login": {"username": "ada", "password": "a long passphrase"},
+    "training_create": {
+        "name": "support bot", "model_id": 1, "dataset_id": 1, "method": "lora",
+        "config": {"learning_rate": 0.0002, "num_train_epochs": 3, "lora_r": 16}, "start": True,
+    },
+    "training_estimate_create": {"model_id": 1, "dataset_id": 1, "method": "lora", "config": {}},
+    "models_test_create": {"prompt": "What are your opening hours?", "max_new_tokens": 64, "temperature": 0.7},
+    "models_create": {"name": "", "repo_id": "HuggingFaceTB/SmolLM2-135M-Instruct"},
+    "datasets_split_create": {"train": 0.9, "validation": 0.1, "seed": 42},
+    "datasets_import_hub_create": {"repo_id": "HuggingFaceH4/no_robots", "split": "train"},
+    "models_export": {"format": "gguf", "quantization": "q8_0"},
+    "openai_create_job": {"model": "model-1", "training_file": "file-1", "suffix": "support bot"},
+    "openai_create_chat_completion": {
+        "model": "support bot", "messages": [{"role": "user", "content": "What are your opening hours?"}], "temperature": 0.2,
+    },
+}  # fmt: skip
+
+
+class Schema(AutoSchema):
+    """Says of a field that is only read that it may be empty, where its column may: until something has happened."""
+
+    def _map_serializer_field(self, field: Any, direction: Any, bypass_extensions: bool = False) -> Any:
+        described = super()._map_serializer_field(field, direction, bypass_extensions)
+        if described and "enum" in described and _may_be_empty(field):
+            described["enum"] = [*described["enum"], ""]
+        return described
+
+    def _insert_field_validators(self, field: Any, schema: Any) -> None:
+        super()._insert_field_validators(field, schema)
+        if _may_be_empty(field):
+            schema.pop("format", None)
+
+
+def _may_be_empty(field: Any) -> bool:
+    if not (field.read_only and isinstance(field, (serializers.ChoiceField, serializers.URLField))):
+        return False
+    model = getattr(getattr(field.parent, "Meta", None), "model", None)
+    column = next((column for column in model._meta.fields if column.name == field.source), None) if model else None
+    return column is not None and column.blank
+
+
+def _without_doubt(schema: Any) -> Any:
+    """Anything, or null, is anything: `oneOf: [{}, null]` would refuse null, which is both."""
+    if isinstance(schema, dict):
+        return (
+            {} if schema.get("oneOf") == [{}, {"type": "null"}] else {key: _without_doubt(value) for key, value in schema.items()}
+        )
+    return [_without_doubt(value) for value in schema] if isinstance(schema, list) else schema
+
+
+def describe_refusals(result: dict[str, Any], generator: Any, request: Any, public: bool) -> dict[str, Any]:
+    """A drf-spectacular hook: the refusals each operation can give, and an example where there is one."""
+    components = result["components"]
+    components["schemas"] = _without_doubt(components["schemas"])
+    components["schemas"]["Error"] = ERROR
+    components["responses"] = {name: _response(words, example) for name, words, example in REFUSALS.values()}
+    for path, operations in result["paths"].items():
+        for method in METHODS:
+            if method in operations:
+                _describe(path, method, operations[method])
+    return result
+
+
+def _response(words: str, example: dict[str, Any]) -> dict[str, Any]:
+    schema = {"$ref": "#/components/schemas/Error"}
+    return {"description": words, "content": {"application/json": {"schema": schema, "example": example}}}
+
+
+def _describe(path: str, method: str, operation: dict[str, Any]) -> None:
+    body = operation.get("requestBody", {}).get("content", {})
+    if example := REQUESTS.get(operation["operationId"]):
+        for media, content in body.items():
+            if media == "application/json":
+                content.setdefault("example", example)
+    if path.startswith("/api/"):
+        for code in _codes(path, method, operation, body):
+            operation["responses"].setdefault(code, {"$ref": f"#/components/responses/{REFUSALS[code][0]}"})
+
+
+def _codes(path: str, method: str, operation: dict[str, Any], body: dict[str, Any]) -> list[str]:
+    """What this operation can be refused with, by what it takes."""
+    queried = any(parameter["in"] != "path" for parameter in operation.get("parameters", []))
+    codes = {"401", "429"} if path != "/api/schema" else set()
+    if body or queried or method != "get":
+        codes |= {"400"}
+    if "{" in path or queried:  # a page that does not exist
+        codes |= {"404"}
+    if method != "get":
+        codes |= {"403", "409", "503"}
+    if body:
+        codes |= {"413", "415"}
+    if any(word in path for word in ("huggingface", "hub", "preview", "download", "statistics", "spec", "command", "workers")):
+        codes |= {"403", "409", "503"}
+    return sorted(codes)
