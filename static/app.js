@@ -205,12 +205,16 @@ document.addEventListener("change", (event) => {
 });
 
 // --- Relative times ----------------------------------------------------------------------------
+function span(seconds) {
+  if (seconds < 60) return `${Math.floor(seconds)} s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min`;
+  if (seconds < 86400) return `${Math.floor(seconds / 3600)} h`;
+  return `${Math.floor(seconds / 86400)} d`;
+}
+
 function ago(seconds) {
-  if (seconds < 10) return "just now";
-  if (seconds < 60) return `${Math.floor(seconds)} s ago`;
-  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ago`;
-  if (seconds < 86400) return `${Math.floor(seconds / 3600)} h ago`;
-  return `${Math.floor(seconds / 86400)} d ago`;
+  if (seconds < -10) return `in ${span(-seconds)}`;
+  return seconds < 10 ? "just now" : `${span(seconds)} ago`;
 }
 
 function refreshTimes() {
