@@ -19,8 +19,9 @@ from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
 
 from training.api.serializers import job_status
+from training.event_feed import Feed, events_after
 from training.event_log import group_name
-from training.models import JobEvent, TrainingJob
+from training.models import TrainingJob
 
 logger = logging.getLogger(__name__)
 
@@ -83,7 +84,7 @@ class JobConsumer(AsyncWebsocketConsumer):
             while True:
                 self.wake.clear()
                 async with self.lock:
-                    while await self._send_rows() == BATCH:
+                    while not await self._send_rows():
                         pass
                 await self._send_status()
                 await self._sleep()
@@ -96,10 +97,11 @@ class JobConsumer(AsyncWebsocketConsumer):
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.wake.wait(), IDLE_LOOK_SECONDS if finished else LOOK_SECONDS)
 
-    async def _send_rows(self) -> int:
-        events = await self._rows_after(self.cursor)
-        await self._send_events(events)
-        return len(events)
+    async def _send_rows(self) -> bool:
+        """Send the next batch; whether that was all."""
+        feed = await self._rows_after(self.cursor)
+        await self._send_events(feed.events)
+        return feed.whole
 
     async def _send_fitting(self, events: list[dict[str, Any]]) -> None:
         fresh = [event for event in events if event["seq"] > self.cursor]
@@ -134,9 +136,8 @@ class JobConsumer(AsyncWebsocketConsumer):
         return job_status(job) if job else None
 
     @database_sync_to_async
-    def _rows_after(self, seq: int) -> list[dict[str, Any]]:
-        rows = JobEvent.objects.filter(job_id=self.job_id, seq__gt=seq).order_by("seq")[:BATCH]
-        return [row.as_dict() for row in rows]
+    def _rows_after(self, seq: int) -> Feed:
+        return events_after(self.job_id, seq, limit=BATCH)
 
 
 def _after(scope: dict[str, Any]) -> int:

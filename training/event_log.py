@@ -16,7 +16,7 @@ from typing import Any
 
 from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import F
 from django.utils import timezone
 
@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 # A ring carries the newest events only while they are few; else it says "look again" and sockets read the rows.
 RING_EVENTS = 200
 RING_BYTES = 200_000
+WORTH_A_COPY = 20
 
 
 @dataclass(frozen=True)
@@ -56,9 +57,20 @@ def append(rows: JobQuerySet, entries: list[Entry], **values: Any) -> list[JobEv
             )
             for index, entry in enumerate(entries)
         ]
-        JobEvent.objects.bulk_create(events, batch_size=500)
+        _insert(events)
         transaction.on_commit(functools.partial(ring, job.pk, events, job.last_seq), robust=True)
     return events
+
+
+def _insert(events: list[JobEvent]) -> None:
+    """The rows, without their primary keys: PostgreSQL takes many of them several times as fast by COPY as by INSERT."""
+    if connection.vendor != "postgresql" or len(events) < WORTH_A_COPY:
+        JobEvent.objects.bulk_create(events, batch_size=500)
+        return
+    names = ("job_id", "seq", "attempt", "kind", "time", "payload")
+    with connection.cursor() as cursor, cursor.copy(f"COPY {JobEvent._meta.db_table} ({', '.join(names)}) FROM STDIN") as copy:
+        for event in events:
+            copy.write_row([*(getattr(event, name) for name in names[:-1]), json.dumps(event.payload)])
 
 
 def storable(value: Any) -> Any:

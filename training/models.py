@@ -324,3 +324,27 @@ class JobEvent(models.Model):
     def as_dict(self) -> dict:
         """The event as sockets and GET …/events send it."""
         return {"seq": self.seq, "kind": self.kind, "attempt": self.attempt, "time": self.time.isoformat(), **self.payload}
+
+
+class MetricChunk(models.Model):
+    """A few thousand metric events of one attempt in one row, instead of a row each: see training.metric_chunks (docs/adr/0007).
+
+    Once a chunk is there, its events are no JobEvents any more; whoever reads events reads both.
+    """
+
+    job = models.ForeignKey(TrainingJob, on_delete=models.CASCADE, related_name="metric_chunks")
+    attempt = models.PositiveIntegerField()
+    first_seq = models.PositiveBigIntegerField()
+    last_seq = models.PositiveBigIntegerField()
+    count = models.PositiveIntegerField()
+    last_steps = models.JSONField(default=dict, help_text="{split: its last step in this chunk}.")
+    spark = models.JSONField(default=list, help_text="A few losses of the train split, for a small picture.")
+    points = models.BinaryField(help_text="Parquet: every event, losslessly.")
+    sketch = models.BinaryField(help_text="The few that draw the same curve.")
+
+    class Meta:
+        ordering = ["job", "first_seq"]
+        constraints = [models.UniqueConstraint("job", "first_seq", name="chunk_once")]
+
+    def __str__(self) -> str:
+        return f"{self.job_id}/{self.first_seq}–{self.last_seq}"

@@ -28,6 +28,7 @@ from training.models import TrainingJob
 from training.remote_watch import RemoteWatch
 from training.run_files import prepare_run
 from training.services.finish_job import Outcome, finish_job
+from training.services.pack_metrics import CHUNK, pack_metrics
 from training.services.record_events import record_events
 
 logger = logging.getLogger(__name__)
@@ -62,6 +63,7 @@ class _Follower:
     cancel_asked: float | None = None
     signalled: float = 0.0
     unsure: bool = False
+    unpacked: int = 0
     sampler: Sampler = field(default_factory=Sampler)
     watch: RemoteWatch | None = None
 
@@ -143,9 +145,17 @@ class _Follower:
             batch, offset, end = self._next_batch()
             if batch:
                 record_events(lease=self.lease, events=batch, offset=offset)
+                self._pack(len(batch))
                 self.job.events_offset, self.renewed = offset, time.monotonic()
             if end is not None or not batch or not to_the_end:
                 return end
+
+    def _pack(self, recorded: int) -> None:
+        """Now and then, older points into a chunk."""
+        self.unpacked += recorded
+        if self.unpacked >= CHUNK:
+            self.unpacked = 0
+            pack_metrics(job=self.job)
 
     def _next_batch(self) -> tuple[list[dict[str, Any]], int, dict[str, Any] | None]:
         batch: list[dict[str, Any]] = []
@@ -262,6 +272,7 @@ class _Follower:
 
     def _finish(self, outcome: Outcome, *, event: dict[str, Any] | None = None, error: dict[str, Any] | None = None) -> bool:
         finish_job(job=self.job, lease=self.lease, outcome=outcome, event=event, error=error)
+        pack_metrics(job=self.job, to_the_end=True)
         return True
 
 

@@ -10,7 +10,7 @@ from django.db.models.functions import Greatest
 from datasets_app.models import Dataset
 from finetune.dashboard.viewer import Viewer
 from models_app.models import LanguageModel
-from training.models import JobEvent, JobQuerySet, TrainingJob
+from training.models import JobEvent, JobQuerySet, MetricChunk, TrainingJob
 from training.queue import with_positions
 
 # A sparkline is 200 × 56 units (the view box in home.html); so many points suffice for that.
@@ -65,11 +65,14 @@ def _model_work(model: LanguageModel) -> str:
 
 
 def sparklines(jobs: list[TrainingJob]) -> dict[int, str]:
-    """Job id → its train loss so far as an SVG polyline's points; absent until there are two. One query, long runs are thinned in it."""
+    """Job id → its train loss so far as an SVG polyline's points; absent until there are two. Two queries, long runs are thinned in them."""
+    losses: dict[int, list[float]] = {}
+    chunks = MetricChunk.objects.filter(job__in=jobs).order_by("job_id", "first_seq")
     stride = Greatest(F("job__last_seq") / (4 * SPARK_POINTS), Value(1))
     train = JobEvent.objects.filter(job__in=jobs, kind=JobEvent.Kind.METRIC, payload__split="train")
-    rows = train.annotate(slot=F("seq") % stride).filter(slot=0).order_by("job_id", "seq").values_list("job_id", "payload")
-    losses: dict[int, list[float]] = {}
+    rows = list(train.annotate(slot=F("seq") % stride).filter(slot=0).order_by("job_id", "seq").values_list("job_id", "payload"))
+    for job_id, losses_in_it in chunks.values_list("job_id", "spark"):
+        losses.setdefault(job_id, []).extend(losses_in_it)
     for job_id, payload in rows:
         if (loss := payload.get("values", {}).get("loss")) is not None:
             losses.setdefault(job_id, []).append(loss)

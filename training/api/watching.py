@@ -15,8 +15,9 @@ from rest_framework.response import Response
 
 from finetune.core.downloads import stream_file
 from training.api import serializers as shapes
+from training.event_feed import events_after
 from training.filters import whole_number
-from training.models import JobEvent, TrainingJob
+from training.models import TrainingJob
 from training.services.describe_run import describe_run
 from training.services.export_metrics import export_metrics
 from training.services.list_run_files import list_checkpoints, list_run_files
@@ -64,12 +65,9 @@ class WatchActions:
     def events(self, request: Request, pk: str) -> Response:
         job, after = self.get_object(), _number(request, "after") or 0
         kinds = [kind.strip() for kind in request.query_params.get("kind", "").split(",") if kind.strip()]
-        rows = JobEvent.objects.filter(job=job, seq__gt=after).order_by("seq")
-        found = list((rows.filter(kind__in=kinds) if kinds else rows)[:EVENTS_AT_ONCE])
-        cut = len(found) == EVENTS_AT_ONCE
-        return Response(
-            {"events": [row.as_dict() for row in found], "last_seq": found[-1].seq if cut else max(job.last_seq, after)}
-        )
+        found = events_after(job.pk, after, limit=EVENTS_AT_ONCE, kinds=kinds)
+        last = max(job.last_seq, after) if found.whole else found.events[-1]["seq"]
+        return Response({"events": found.events, "last_seq": last})
 
     @extend_schema(responses=shapes.LOG_TYPE, parameters=[parameter("tail", int, "Only the last lines.")])
     @action(detail=True)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.db.models import QuerySet, Sum
+
 from finetune.core.errors import invalid_field
-from training.models import JobEvent, TrainingJob
+from training.metric_chunks import SKETCH_EVERY, Event, read_sketch, unpack, unpack_thinned
+from training.models import JobEvent, MetricChunk, TrainingJob
 
 Point = dict[str, Any]
 MAX_POINTS = 50_000
@@ -33,17 +37,49 @@ def read_metrics(*, job: TrainingJob, after: int = 0, max_points: int | None = N
     if max_points is not None and max_points < 2:
         raise invalid_field("max_points", "Must be at least 2.")
     last_seq = TrainingJob.objects.values_list("last_seq", flat=True).get(pk=job.pk)  # first: never past what is read
-    points = list(all_points(job, keys=keys, after=after, up_to=last_seq))
     limit = min(max_points or FALLBACK_POINTS, MAX_POINTS)
+    points = list(_points(job, keys, after, last_seq, limit))
     return Metrics(_thin_all(points, limit, keys[0] if keys else ""), max(last_seq, after))
 
 
 def all_points(job: TrainingJob, *, keys: Sequence[str] = (), after: int = 0, up_to: int | None = None) -> Iterator[Point]:
     """Every point of the curve that counts, unthinned: what an attempt learned past a checkpoint that a later one was told to
     go back to does not."""
+    return _points(job, keys, after, up_to, None)
+
+
+def _points(job: TrainingJob, keys: Sequence[str], after: int, up_to: int | None, limit: int | None) -> Iterator[Point]:
+    """The points that count; with a limit those of chunks are thinned already, to some times the limit."""
+    rows = _rows(job, after, up_to)  # before the chunks: see event_feed
+    chunks = MetricChunk.objects.filter(job=job, last_seq__gt=after).order_by("first_seq")
+    packed = 0
+    end = math.inf if up_to is None else up_to
+    for attempt, last, events in _chunks(chunks, limit, keys[0] if keys else ""):
+        packed = last
+        wanted = (event for event in events if after < event.seq <= end)
+        yield from _told(job, keys, ((event.seq, attempt, event.time, event.payload) for event in wanted))
+    yield from _told(job, keys, (row for row in rows if row[0] > packed))
+
+
+def _rows(job: TrainingJob, after: int, up_to: int | None) -> list[tuple[int, int, Any, dict[str, Any]]]:
     rows = JobEvent.objects.filter(job=job, kind=JobEvent.Kind.METRIC, seq__gt=after).order_by("seq")
     rows = rows if up_to is None else rows.filter(seq__lte=up_to)
-    for seq, attempt, time, payload in rows.values_list("seq", "attempt", "time", "payload").iterator(chunk_size=2000):
+    return list(rows.values_list("seq", "attempt", "time", "payload"))
+
+
+def _chunks(chunks: QuerySet[MetricChunk], limit: int | None, key: str) -> Iterator[tuple[int, int, list[Event]]]:
+    """Each chunk's attempt, last number and events. The sketches are read alone where they have more points than are wanted."""
+    count = chunks.aggregate(points=Sum("count"))["points"] or 0
+    width = 2 * max(1, count // (4 * limit)) if limit else 2
+    coarse = bool(limit) and key in ("", "loss") and width >= SKETCH_EVERY // 2
+    column = "sketch" if coarse else "points"
+    for attempt, last, packed in chunks.values_list("attempt", "last_seq", column).iterator(chunk_size=50):
+        data = bytes(packed)
+        yield attempt, last, read_sketch(data) if coarse else unpack_thinned(data, width, key) if width > 2 else unpack(data)
+
+
+def _told(job: TrainingJob, keys: Sequence[str], rows: Iterable[tuple[int, int, Any, dict[str, Any]]]) -> Iterator[Point]:
+    for seq, attempt, time, payload in rows:
         step = payload.get("step") or 0
         if any(attempt < rewind["attempt"] and step > rewind["step"] for rewind in job.rewinds):
             continue

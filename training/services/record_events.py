@@ -8,9 +8,10 @@ from typing import Any
 from training import event_log, progress
 from training.event_log import Entry
 from training.lease import Lease, LeaseLost, expiry
-from training.models import JobEvent, TrainingJob
+from training.models import JobEvent, MetricChunk, TrainingJob
 
 Kind = JobEvent.Kind
+KINDS = frozenset(Kind.values)
 NUMBERS = ("progress", "metrics", "memory", "phase")
 
 
@@ -44,7 +45,7 @@ def to_entry(event: dict[str, Any]) -> Entry | None:
         return Entry(Kind.LOG, {"level": "info", "text": f"The engine ended: {event.get('outcome')}.", "details": payload}, when)
     if kind == "log" and event.get("level") == "warning":
         return Entry(Kind.WARNING, payload, when)
-    return Entry(kind, payload, when) if kind in Kind.values else None
+    return Entry(kind, payload, when) if kind in KINDS else None
 
 
 def _started_text(event: dict[str, Any]) -> str:
@@ -86,20 +87,25 @@ def _sample(payload: dict[str, Any]) -> tuple[Any, ...]:
 def _last_step(lease: Lease, split: str | None) -> float:
     """The last step of this split that earlier attempts recorded and that still counts; -1 for none. Attempts are read to
     their end before the next. After a rewind to a checkpoint only what came before it counts."""
-    earlier = JobEvent.objects.filter(job_id=lease.job_id, kind=Kind.METRIC, attempt__lt=lease.attempt, payload__split=split)
     limit = math.inf
     for rewind in reversed(lease.rows.values_list("rewinds", flat=True).first() or []):
-        since = _newest_step(earlier.filter(attempt__gte=rewind["attempt"]))
+        since = _newest_step(lease, split, since=rewind["attempt"])
         if since is not None:
             return min(since, limit)
         limit = min(limit, rewind["step"])
-    newest = _newest_step(earlier)
+    newest = _newest_step(lease, split)
     return -1 if newest is None else min(newest, limit)
 
 
-def _newest_step(points: Any) -> int | None:
-    last = points.order_by("-seq").values_list("payload", flat=True).first()
-    return int(last.get("step") or 0) if last else None
+def _newest_step(lease: Lease, split: str | None, *, since: int = 0) -> int | None:
+    """The step that was recorded last by attempts before this one, from `since` on. Rows are newer than chunks."""
+    attempts = {"job_id": lease.job_id, "attempt__lt": lease.attempt, "attempt__gte": since}
+    points = JobEvent.objects.filter(kind=Kind.METRIC, payload__split=split, **attempts).order_by("-seq")
+    if last := points.values_list("payload", flat=True).first():
+        return int(last.get("step") or 0)
+    chunks = MetricChunk.objects.filter(last_steps__has_key=str(split), **attempts).order_by("-last_seq")
+    packed = chunks.values_list("last_steps", flat=True).first()
+    return packed[str(split)] if packed else None
 
 
 def _recent_points(lease: Lease, events: list[dict[str, Any]]) -> list[tuple[int, float]]:

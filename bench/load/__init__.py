@@ -1,0 +1,1 @@
+"""How the platform bears load: `make bench-load`, or each module by itself; results are JSON with the machine described."""
