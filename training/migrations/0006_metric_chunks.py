@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('training', '0004_queue'),
+        ("training", "0005_cloud_runs_and_prices"),
     ]
 
     operations = [
