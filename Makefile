@@ -11,7 +11,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run setup demo test test-servers test-gguf test-chaos lint types worker bench shell openapi migrations screenshots
+.PHONY: help run setup demo test test-servers test-gguf test-chaos test-cloud lint types worker bench shell openapi migrations screenshots
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -46,6 +46,9 @@ test-chaos: setup $(VENV)/.test-packages ## kill every part at every moment of a
 
 test-schema: setup $(VENV)/.test-packages ## thousands of requests made from the API's schema; make test sends a few hundred
 	SCHEMA_CASES=$(or $(CASES),50) $(BIN)/pytest tests/contract/test_schema_fuzz.py $(ARGS)
+
+test-cloud: setup $(VENV)/.test-packages ## every fault of every provider, and real training there, on loopback; make test does a few of these
+	CLOUD=all $(BIN)/pytest tests/training/executors $(ARGS)
 
 lint: $(VENV)/.test-packages ## style and the layers of the architecture
 	@$(BIN)/ruff check .

@@ -16,6 +16,7 @@ import tempfile
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -73,6 +74,8 @@ class Jobs:
         self.hub = hub
         self.all: list[Job] = []
         self.lose_answer = 0
+        self.refusals = 0
+        self.refused: Callable[[], Any] | None = None  # called when an unknown token asked for the third time
         self.lose_log_after: int | None = None  # the log ends after so many lines, once
         self._scratch = tempfile.TemporaryDirectory(prefix="aift-loopback-jobs-", ignore_cleanup_errors=True)
 
@@ -89,6 +92,9 @@ class Jobs:
         if match is None or match[3] == "logs":
             return None
         if token not in self.hub.tokens:
+            self.refusals += 1
+            if self.refused and self.refusals > 2:
+                self.refused()
             return 401, {"error": "Invalid credentials in Authorization header"}
         if match[2] is None:
             return self._create(match[1], json.loads(body), token) if method == "POST" else self._list(match[1], query)

@@ -7,6 +7,7 @@ test_same_losses.py.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import threading
 import time
@@ -32,6 +33,23 @@ MAIN = (
     b"import sys\nfrom pathlib import Path\nfrom training.engine.scripted_engine import main\nsys.exit(main(Path(sys.argv[2])))\n"
 )
 REMOTE = ("hf_jobs", "hf_spaces")
+# What `make test` runs of this directory; `make test-cloud` (CLOUD=all) runs everything.
+SMOKE = {
+    "test_it_keeps_to_the_protocol", "test_a_run_goes_from_start_to_end_and_leaves_nothing_behind",
+    "test_a_worker_that_dies_is_replaced_and_nothing_is_missing_or_doubled[hf_jobs]", "test_a_killed_engine_goes_on_from_its_checkpoint[hf_spaces]",
+    "test_a_submit_whose_answer_is_lost_is_found_and_not_doubled", "test_a_build_that_fails_ends_the_job_at_once",
+    "test_a_budget_that_is_used_up_stops_the_run_with_its_checkpoint[hf_jobs]", "test_nothing_secret_is_written_anywhere",
+}  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        quick = (
+            {item.name, item.name.partition("[")[0]} & SMOKE or here not in item.path.parents or item.get_closest_marker("quick")
+        )
+        if not quick and os.environ.get("CLOUD") != "all":
+            item.add_marker(pytest.mark.skip(reason="make test-cloud"))
 
 
 @pytest.fixture
