@@ -35,6 +35,7 @@
     number,
     loss,
     bytes,
+    dollars: (value) => (value === null ? "–" : `$${value.toFixed(2)}`),
     count: (value) => (value === null ? "–" : Math.round(value).toLocaleString("en")),
     elapsed: (value) => (value === null ? "–" : seconds(value + since())),
     left: (value) => (FINAL.includes(job.status) || value === null ? "–" : seconds(Math.max(0, value - since()))),
@@ -60,12 +61,15 @@
   }
 
   const PHASES = {
+    building: "Building the container at the provider",
+    starting: "Waiting for the provider's machine",
+    pulling: "Fetching model and data there",
     preparing: "Preparing: loading the model and the data",
     training: "Training",
     evaluating: "Evaluating on held-out rows",
     saving: "Saving a checkpoint",
     exporting: "Exporting the model",
-    uploading: "Uploading the model",
+    uploading: "Bringing the result home",
   };
   const STATUSES = {
     draft: "Not started",

@@ -8,10 +8,11 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.http import HttpRequest
+from django.utils import timezone
 
 from accounts.person import person
 from finetune.core.errors import DomainError
-from training.models import DrainedWorker, JobEvent, JobTemplate, QueuePause, TrainingJob
+from training.models import DrainedWorker, HardwarePrice, JobEvent, JobTemplate, QueuePause, TrainingJob
 from training.services.admit_worker import admit_worker
 from training.services.cancel_job import cancel_job
 from training.services.delete_job import delete_job
@@ -33,6 +34,19 @@ class ReadOnlyAdmin(admin.ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+
+@admin.register(HardwarePrice)
+class HardwarePriceAdmin(admin.ModelAdmin):
+    """Prices an operator sets come before the providers' own and before the list that came with this version."""
+
+    list_display = ("executor", "hardware", "name", "usd_per_hour", "source", "as_of")
+    list_filter = ("executor", "source")
+    exclude = ("source", "as_of")
+
+    def save_model(self, request: HttpRequest, obj: HardwarePrice, form: Any, change: bool) -> None:
+        obj.source, obj.as_of = HardwarePrice.Source.OPERATOR, timezone.now()
+        super().save_model(request, obj, form, change)
 
 
 @admin.register(TrainingJob)

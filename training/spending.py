@@ -76,6 +76,11 @@ def refuse_cost(job: TrainingJob, *, confirmed: bool = False) -> None:
         raise Conflict(f"{words} Start it again and confirm that it may.", code="confirm_cost")
 
 
+def limits_and_spending(user: User) -> dict[str, float]:
+    """{spent, limit}: this person's month, in USD; a limit of 0 is none."""
+    return {"spent": spent_this_month(user), "limit": limits_of(user).usd_per_month}
+
+
 def spent_this_month(owner: User, *, but: TrainingJob | None = None) -> float:
     """What this person's jobs of this calendar month cost: ended ones what they did, others what they may."""
     begin = timezone.now().replace(day=1, hour=0, minute=0, second=0, microsecond=0)

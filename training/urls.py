@@ -5,6 +5,7 @@ from rest_framework.routers import SimpleRouter
 
 from training.api.catalog import DevicesView, ExecutorsView, MethodsView, SampleView
 from training.api.checkpoints import TryCheckpointView
+from training.api.cloud import CloudView, RefreshPricesView, StopCloudRunView
 from training.api.compare import CompareView
 from training.api.estimate import EstimateView
 from training.api.jobs import JobViewSet
@@ -12,7 +13,7 @@ from training.api.queue import AdmitWorkerView, DrainWorkerView, OpenQueueView, 
 from training.api.templates import TemplateViewSet
 from training.api.versions import LineageView, VersionCompareView
 from training.consumers import JobConsumer
-from training.pages import checkpoints, compare, form, job, lists, moves, queue, templates, versions
+from training.pages import checkpoints, cloud, compare, form, job, lists, moves, queue, templates, versions
 
 router = SimpleRouter(trailing_slash=False)
 router.register("training/templates", TemplateViewSet, basename="api-template")
@@ -24,6 +25,9 @@ pages = [
     path("estimate", form.estimate, name="job-estimate"),
     path("sample", moves.sample, name="create-sample"),
     path("devices", job.devices, name="devices"),
+    path("cloud", cloud.cloud, name="cloud"),
+    path("cloud/stop", cloud.stop, name="cloud-stop"),
+    path("cloud/prices", cloud.refresh, name="cloud-prices"),
     path("queue", queue.queue, name="queue"),
     path("queue/pause", queue.pause, name="queue-pause"),
     path("queue/open", queue.open_again, name="queue-open"),
@@ -55,6 +59,9 @@ model_pages = [
 api = [
     path("training/methods", MethodsView.as_view(), name="api-methods"),
     path("training/executors", ExecutorsView.as_view(), name="api-executors"),
+    path("training/cloud", CloudView.as_view(), name="api-cloud"),
+    path("training/cloud/stop", StopCloudRunView.as_view(), name="api-cloud-stop"),
+    path("training/cloud/prices", RefreshPricesView.as_view(), name="api-cloud-prices"),
     path("training/devices", DevicesView.as_view(), name="api-devices"),
     path("training/queue", QueueView.as_view(), name="api-queue"),
     path("training/queue/pause", PauseQueueView.as_view(), name="api-queue-pause"),

@@ -88,6 +88,7 @@ def addresses(filled: Filled) -> dict[str, str]:
         "template": "/training/templates/lora-balanced",
         "queue": "/training/queue",
         "devices": "/training/devices",
+        "cloud": "/training/cloud",
         "settings": "/settings",
         "sign-in": "/sign-in",
         "register": "/register",

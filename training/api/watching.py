@@ -69,11 +69,14 @@ class WatchActions:
         last = max(job.last_seq, after) if found.whole else found.events[-1]["seq"]
         return Response({"events": found.events, "last_seq": last})
 
-    @extend_schema(responses=shapes.LOG_TYPE, parameters=[parameter("tail", int, "Only the last lines.")])
+    @extend_schema(
+        responses=shapes.LOG_TYPE,
+        parameters=[parameter("tail", int, "Only the last lines."), parameter("of", str, "engine (by default) or provider.")],
+    )
     @action(detail=True)
     def logs(self, request: Request, pk: str) -> HttpResponse:
         job = self.get_object()
-        text = read_log(job=job, tail=_number(request, "tail"))
+        text = read_log(job=job, tail=_number(request, "tail"), of=request.query_params.get("of", "engine"))
         name = {"Content-Disposition": f'inline; filename="job-{job.pk}.log"', "X-Content-Type-Options": "nosniff"}
         return HttpResponse(text, content_type="text/plain; charset=utf-8", headers=name)
 

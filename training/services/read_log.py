@@ -5,17 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 
 from finetune.core import storage
+from finetune.core.errors import invalid_field
 from training.engine.rundir import RunDir
 from training.models import TrainingJob
 
 # More than this of one attempt's log is never read at once; the end is what matters.
 READ_BYTES = 8 * 1024**2
+PROVIDER_LOG = "provider.log"
 
 
-def read_log(*, job: TrainingJob, tail: int | None = None) -> str:
-    """The log of all attempts, oldest first, each under a heading when there are several; the last `tail` lines if given."""
+def read_log(*, job: TrainingJob, tail: int | None = None, of: str = "engine") -> str:
+    """With `of` "provider", what the provider's machine said beside that (empty where it runs here). The log of all attempts, oldest first, each under a heading when there are several; the last `tail` lines if given."""
+    if of not in ("engine", "provider"):
+        raise invalid_field("of", "Choose engine or provider.")
     attempts = [RunDir(storage.attempt_dir(job.pk, number)) for number in range(1, job.attempt + 1)]
-    texts = [(run.path.name, read_tail(run.log_file)) for run in attempts if run.log_file.exists()]
+    files = [(run.path.name, run.log_file if of == "engine" else run.path / PROVIDER_LOG) for run in attempts]
+    texts = [(name, read_tail(file)) for name, file in files if file.exists()]
     if len(texts) > 1:
         parts = [f"=== attempt {number} ===\n{text}" for number, text in texts]
     else:

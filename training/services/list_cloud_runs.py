@@ -1,0 +1,59 @@
+"""What providers hold of ours in a person's accounts, and what of it no job needs any more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from accounts.models import User
+from finetune.core.errors import DomainError
+from training import executors, prices
+from training.executors import AccessRefused, Orphan, placement
+from training.models import TrainingJob
+
+
+@dataclass(frozen=True)
+class CloudRun:
+    """One thing at a provider. `needed` while an active job is in the attempt it was made for; `cost` (USD) so far, where known."""
+
+    executor: str
+    held: Orphan
+    job: TrainingJob | None
+    needed: bool
+    cost: float | None
+    price_per_hour: float | None
+
+
+@dataclass(frozen=True)
+class CloudRuns:
+    """`troubles` says, by executor, who could not be asked and why."""
+
+    runs: list[CloudRun] = field(default_factory=list)
+    troubles: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def orphans(self) -> list[CloudRun]:
+        return [run for run in self.runs if not run.needed]
+
+
+def list_cloud_runs(*, user: User) -> CloudRuns:
+    """Ask every provider this person has an account with; one that does not answer does not hide the others."""
+    found = CloudRuns()
+    for name in executors.remote_names():
+        place = executors.load(name)
+        if not place.capabilities(user).usable:
+            continue
+        try:
+            found.runs.extend(_run(name, held, user) for held in place.list_orphans(user))
+        except (AccessRefused, DomainError) as error:
+            found.troubles[name] = str(error)
+    return found
+
+
+def _run(executor: str, held: Orphan, user: User) -> CloudRun:
+    place = placement.parse_key(held.run_key)
+    job = TrainingJob.objects.for_user(user).filter(pk=place[0]).first() if place else None
+    needed = bool(job and place and job.is_active and job.attempt == place[1])
+    machine = prices.find_hardware(executor, held.hardware) if held.hardware else None
+    price = machine.price_per_hour if machine and held.running else None
+    cost = None if price is None or held.seconds is None else prices.cost(price, held.seconds)
+    return CloudRun(executor, held, job, needed, cost, price)
