@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from accounts.models import User
-from finetune.core.templatetags.ui import size
 from training.executors import EXECUTORS, Hardware, load
 
 
@@ -76,8 +75,9 @@ def _first(hardware: list[Hardware]) -> str:
 
 
 def _words(item: Hardware) -> str:
-    memory = f"{size(item.memory_bytes)} {'each' if item.count > 1 else ''}".strip() if item.memory_bytes else ""
-    price = f"${item.price_per_hour:.2f} an hour" if item.price_per_hour else "free"
+    # As makers name it: a card of 16 GB has 16 GiB.
+    memory = f"{item.memory_bytes / 1024**3:.0f} GB{' each' if item.count > 1 else ''}" if item.memory_bytes else ""
+    price = f"${item.price_per_hour:.2f}/h" if item.price_per_hour else "free"
     return " · ".join(part for part in (item.name, memory, price) if part)
 
 
