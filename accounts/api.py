@@ -7,13 +7,15 @@ from typing import Any
 from django.contrib.auth import authenticate, update_session_auth_hash
 from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_view
 from rest_framework import status
-from rest_framework.exceptions import AuthenticationFailed
-from rest_framework.permissions import AllowAny
+from rest_framework.exceptions import AuthenticationFailed, Throttled
+from rest_framework.permissions import AllowAny, IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts import serializers
+from accounts.authentication import NotWithApiKey
+from accounts.lockout import count_failure, forget_failures, seconds_locked
 from accounts.models import Credential, User
 from accounts.person import person
 from accounts.services.change_password import change_password
@@ -25,6 +27,7 @@ from accounts.services.rotate_tokens import rotate_tokens
 from accounts.services.save_hf_token import save_hf_token
 from accounts.services.update_profile import update_profile
 from accounts.services.validate_hf_token import validate_hf_token
+from accounts.sessions import described, rename
 from finetune.core.throttling import LoginThrottle, RegisterThrottle
 
 NOTHING = OpenApiResponse(description="Done; no content.")
@@ -56,7 +59,7 @@ class RegisterView(OpenView):
     def post(self, request: Request) -> Response:
         """Create an account. The first one owns the installation."""
         user = register_user(**parsed(serializers.RegisterSerializer, request))
-        return Response(_signed_in(user), status=status.HTTP_201_CREATED)
+        return Response(_signed_in(user, request), status=status.HTTP_201_CREATED)
 
 
 class LoginView(OpenView):
@@ -65,10 +68,16 @@ class LoginView(OpenView):
     @extend_schema(request=serializers.LoginSerializer, responses=serializers.SignedInSerializer, operation_id="auth_login")
     def post(self, request: Request) -> Response:
         """Tokens for a username (or e-mail address) and password."""
-        user = authenticate(request._request, **parsed(serializers.LoginSerializer, request))
+        values = parsed(serializers.LoginSerializer, request)
+        name = values["username"]
+        if wait := seconds_locked(request._request, name):
+            raise Throttled(wait=wait)
+        user = authenticate(request._request, **values)
         if user is None:
+            count_failure(request._request, name)
             raise AuthenticationFailed("Wrong username or password.")
-        return Response(_signed_in(user))
+        forget_failures(request._request, name)
+        return Response(_signed_in(user, request))
 
 
 class RefreshView(OpenView):
@@ -111,13 +120,17 @@ class MeView(APIView):
 
 class ChangePasswordView(APIView):
     throttle_classes = [LoginThrottle]
+    permission_classes = [IsAuthenticated, NotWithApiKey]
 
     @extend_schema(request=serializers.ChangePasswordSerializer, responses={204: NOTHING}, operation_id="auth_change_password")
     def post(self, request: Request) -> Response:
         """Set a new password. Other sessions and every token end; a browser session that asks goes on."""
-        user = change_password(user=person(request), **parsed(serializers.ChangePasswordSerializer, request))
-        if request.auth is None:  # signed in by session, not by token
+        values = parsed(serializers.ChangePasswordSerializer, request)
+        key = (request._request.session.session_key or "") if request.auth is None else ""  # signed in by session, not by token
+        user = change_password(user=person(request), session_key=key, **values)
+        if key:
             update_session_auth_hash(request._request, user)
+            rename(key, request._request.session.session_key)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -129,6 +142,8 @@ class ChangePasswordView(APIView):
     delete=extend_schema(responses={204: NOTHING}, operation_id="auth_hf_token_forget"),
 )
 class HfTokenView(APIView):
+    permission_classes = [IsAuthenticated, NotWithApiKey]
+
     def get(self, request: Request) -> Response:
         """What is known about the stored token, never the token."""
         credential = person(request).credentials.filter(kind=Credential.Kind.HUGGING_FACE).first()
@@ -152,5 +167,5 @@ class HfTokenValidateView(APIView):
         return Response(serializers.CredentialSerializer(validate_hf_token(user=person(request))).data)
 
 
-def _signed_in(user: User) -> dict[str, Any]:
-    return {"user": serializers.UserSerializer(user).data, **issue_tokens(user=user)}
+def _signed_in(user: User, request: Request) -> dict[str, Any]:
+    return {"user": serializers.UserSerializer(user).data, **issue_tokens(user=user, **described(request))}

@@ -30,6 +30,7 @@ class RegisterForm(forms.Form):
     username = _text("Username", "username", max_length=150, help_text="Letters, digits and . + - _")
     email = _email()
     password = _password("Password", "new-password", help_text="At least 8 characters, and not a common one.")
+    invitation = forms.CharField(required=False, max_length=200, widget=forms.HiddenInput)
 
 
 class ProfileForm(forms.Form):
@@ -51,4 +52,14 @@ class TokenForm(forms.Form):
         "Hugging Face token",
         "off",
         help_text="A token with read access suffices for gated models; write access to publish your own.",
+    )
+
+
+class ApiKeyForm(forms.Form):
+    name = _text("Name", "off", max_length=100, help_text="What it is for, such as the script or machine that uses it.")
+    scope = forms.ChoiceField(label="It may", choices=[("read", "Only read"), ("write", "Read and change")])
+    days = forms.ChoiceField(
+        label="It works for",
+        required=False,
+        choices=[("30", "30 days"), ("90", "90 days"), ("365", "A year"), ("", "Until I revoke it")],
     )

@@ -74,3 +74,20 @@ class UserLimits(models.Model):
 
     def __str__(self) -> str:
         return f"Limits of {self.user}"
+
+
+from accounts.access_models import ApiKey, AuditEntry, BrowserSession, Invitation, TokenFamily  # noqa: E402
+from accounts.notice_models import Notification, NotificationChannels  # noqa: E402
+
+__all__ = [
+    "ApiKey",
+    "AuditEntry",
+    "BrowserSession",
+    "Credential",
+    "Invitation",
+    "Notification",
+    "NotificationChannels",
+    "TokenFamily",
+    "User",
+    "UserLimits",
+]

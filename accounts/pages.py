@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.conf import settings as configuration
 from django.contrib import messages
 from django.contrib.auth import authenticate, login, logout, update_session_auth_hash
 from django.contrib.auth.decorators import login_not_required
@@ -17,14 +18,16 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from accounts.forms import PasswordForm, ProfileForm, RegisterForm, SignInForm, TokenForm
+from accounts.lockout import count_failure, forget_failures, seconds_locked
 from accounts.models import Credential, User
 from accounts.person import person
 from accounts.services.change_password import change_password
 from accounts.services.forget_hf_token import forget_hf_token
-from accounts.services.register_user import register_user
+from accounts.services.register_user import may_register, register_user
 from accounts.services.save_hf_token import save_hf_token
 from accounts.services.update_profile import update_profile
 from accounts.services.validate_hf_token import validate_hf_token
+from accounts.sessions import rename
 from finetune.core.errors import DomainError
 from finetune.core.pages import refuse, render_page
 from finetune.core.throttling import LoginThrottle, RegisterThrottle, seconds_to_wait
@@ -43,15 +46,20 @@ def sign_in(request: HttpRequest) -> HttpResponse:
     if not User.objects.exists():
         return redirect("register")
     form = SignInForm(request.POST or None)
-    context = {"form": form, "next": _next(request)}
+    context = {"form": form, "next": _next(request), "may_register": may_register()}
     if request.method == "GET":
         return render_page(request, "accounts/sign_in.html", context)
     if wait := seconds_to_wait(request, LoginThrottle):
         return _too_often(request, "accounts/sign_in.html", context, wait)
     if form.is_valid():
+        name = form.cleaned_data["username"]
+        if wait := seconds_locked(request, name):
+            return _too_often(request, "accounts/sign_in.html", context, wait)
         if user := authenticate(request, **form.cleaned_data):
+            forget_failures(request, name)
             login(request, user)
             return redirect(_next(request))
+        count_failure(request, name)
         form.add_error(None, "Wrong username or password.")
     return render_page(request, "accounts/sign_in.html", context, status=422)
 
@@ -70,8 +78,10 @@ def register(request: HttpRequest) -> HttpResponse:
     """A new account, signed in at once. `first_user` says that this one will own the installation."""
     if request.user.is_authenticated:
         return redirect("home")
-    form = RegisterForm(request.POST or None)
-    context = {"form": form, "first_user": not User.objects.exists()}
+    invitation = request.POST.get("invitation") or request.GET.get("invitation") or ""
+    form = RegisterForm(request.POST or None, initial={"invitation": invitation})
+    context = {"form": form, "first_user": not User.objects.exists(), "closed": not may_register(invitation)}
+    context["registration"] = configuration.REGISTRATION
     if request.method == "GET":
         return render_page(request, "accounts/register.html", context)
     if wait := seconds_to_wait(request, RegisterThrottle):
@@ -107,8 +117,10 @@ def password(request: HttpRequest) -> HttpResponse:
     if wait := seconds_to_wait(request, LoginThrottle):
         form.add_error(None, _wait_text(wait))
         return _settings(request, status=429, password_form=form)
-    if form.is_valid() and _done(form, change_password, user=person(request), **form.cleaned_data):
+    key = request.session.session_key or ""
+    if form.is_valid() and _done(form, change_password, user=person(request), session_key=key, **form.cleaned_data):
         update_session_auth_hash(request, person(request))
+        rename(key, request.session.session_key)
         return _saved(request, "Your password is changed. Every other session has ended.")
     return _settings(request, status=422, password_form=form)
 

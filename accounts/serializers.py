@@ -6,7 +6,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from accounts.models import Credential, User
+from accounts.models import ApiKey, Credential, User
 
 
 class Password(serializers.CharField):
@@ -43,6 +43,9 @@ class RegisterSerializer(serializers.Serializer):
     username = serializers.CharField(max_length=150)
     email = serializers.CharField(max_length=254)
     password = Password()
+    invitation = serializers.CharField(
+        max_length=200, required=False, allow_blank=True, help_text="Where registration is by invitation: the secret of the link."
+    )
 
 
 class LoginSerializer(serializers.Serializer):
@@ -66,6 +69,29 @@ class SignedInSerializer(TokensSerializer):
 class ChangePasswordSerializer(serializers.Serializer):
     old_password = Password()
     new_password = Password()
+
+
+class ApiKeySerializer(serializers.ModelSerializer):
+    """A key as its owner sees it in a list; the key itself is shown once, when it is made."""
+
+    scopes = serializers.ListField(child=serializers.ChoiceField(ApiKey.Scope.choices))
+
+    class Meta:
+        model = ApiKey
+        fields = ["id", "name", "prefix", "scopes", "created_at", "expires_at", "last_used_at"]
+
+
+class NewApiKeySerializer(serializers.Serializer):
+    name = serializers.CharField(max_length=100)
+    scopes = serializers.ListField(child=serializers.ChoiceField(ApiKey.Scope.choices), default=["read"])
+    expires_at = serializers.DateTimeField(required=False, allow_null=True)
+
+
+class MadeApiKeySerializer(ApiKeySerializer):
+    key = serializers.CharField(help_text="Shown this once.")
+
+    class Meta(ApiKeySerializer.Meta):
+        fields = [*ApiKeySerializer.Meta.fields, "key"]
 
 
 class TokenSerializer(serializers.Serializer):

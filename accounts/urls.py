@@ -2,6 +2,7 @@
 
 from django.urls import path
 
+from accounts import access_api, access_pages
 from accounts import api as views
 from accounts import pages as web
 
@@ -15,6 +16,13 @@ pages = [
     path("settings/token", web.token, name="settings-token"),
     path("settings/token/validate", web.token_validate, name="settings-token-validate"),
     path("settings/token/delete", web.token_delete, name="settings-token-delete"),
+    path("settings/sessions", access_pages.sessions, name="settings-sessions"),
+    path("settings/sessions/end-others", access_pages.end_others, name="settings-sessions-end-others"),
+    path("settings/sessions/<int:pk>/end", access_pages.end_session, name="settings-session-end"),
+    path("settings/sign-ins/<int:pk>/end", access_pages.end_family, name="settings-family-end"),
+    path("settings/api-keys", access_pages.api_keys, name="settings-api-keys"),
+    path("settings/api-keys/new", access_pages.create_key, name="settings-api-key-new"),
+    path("settings/api-keys/<int:pk>/revoke", access_pages.revoke_key, name="settings-api-key-revoke"),
 ]
 api = [
     path("register", views.RegisterView.as_view(), name="api-register"),
@@ -24,6 +32,8 @@ api = [
     path("me", views.MeView.as_view(), name="api-me"),
     path("change-password", views.ChangePasswordView.as_view(), name="api-change-password"),
     path("hf-token", views.HfTokenView.as_view(), name="api-hf-token"),
+    path("api-keys", access_api.ApiKeysView.as_view(), name="api-keys"),
+    path("api-keys/<int:pk>", access_api.ApiKeyView.as_view(), name="api-key"),
     path("hf-token/validate", views.HfTokenValidateView.as_view(), name="api-hf-token-validate"),
 ]
 websocket: list = []

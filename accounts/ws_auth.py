@@ -1,6 +1,6 @@
 """Who is at the other end of a WebSocket: `SocketAuth(app)` puts `scope["user"]`, an AnonymousUser when nobody.
 
-A caller proves itself by (the first that is there decides): subprotocols ["bearer", "<access token>"], `?token=<access token>`,
+A caller proves itself by (the first that is there decides): subprotocols ["bearer", "<access token>"], `?token=<access token>` (an API key does as well),
 or the session cookie of the pages. Bad, expired or revoked tokens and inactive people are nobody; the consumer then closes with 4401.
 
 Browsers send their page's Origin, which must be this site (ALLOWED_HOSTS or CSRF_TRUSTED_ORIGINS): a foreign page could
@@ -22,7 +22,8 @@ from django.contrib.auth.models import AnonymousUser
 from django.contrib.sessions.backends.db import SessionStore
 from django.http import HttpRequest, parse_cookie  # noqa: TID251 (a surface: it reads the cookie of the pages)
 from rest_framework.exceptions import APIException
-from rest_framework_simplejwt.authentication import JWTAuthentication
+
+from accounts.authentication import KEY_PREFIX, TokenAuthentication, key_of
 
 
 class SocketAuth:
@@ -68,7 +69,10 @@ def _origin_allowed(headers: dict[bytes, str], token: str | None) -> bool:
 
 @database_sync_to_async
 def _token_user(token: str) -> Any:
-    authentication = JWTAuthentication()
+    if token.startswith(KEY_PREFIX):
+        key = key_of(token)
+        return key.owner if key else AnonymousUser()
+    authentication = TokenAuthentication()
     try:
         return authentication.get_user(authentication.get_validated_token(token.encode()))
     except APIException:

@@ -29,7 +29,17 @@ PORT = env.env_int("PORT", 8000)
 _own_names = ["*"] if HOST in {"0.0.0.0", "::"} else [HOST]  # noqa: S104 - compared, not bound
 ALLOWED_HOSTS = env.env_list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]", socket.gethostname(), *_own_names])
 HTTPS = env.env_bool("HTTPS", False)
-SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
+# Probes inside the machine or the cluster speak plain HTTP to the process itself.
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
+# How long browsers refuse to speak plain HTTP to this name.
+SECURE_HSTS_SECONDS = env.env_int("HSTS_SECONDS", 365 * 24 * 3600 if HTTPS else 0)
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_SECONDS > 0
+# Being on the browsers' own list is asked for by the owner of a whole domain, not by one of its services.
+SILENCED_SYSTEM_CHECKS = ["security.W021"]
+CSRF_COOKIE_HTTPONLY = SESSION_COOKIE_HTTPONLY = True
+# Proxies in front whose X-Forwarded-For is believed: this many addresses at its end are theirs.
+TRUSTED_PROXIES = env.env_int("TRUSTED_PROXIES", 0)
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 CSRF_FAILURE_VIEW = "finetune.dashboard.pages.csrf_failure"
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
@@ -69,6 +79,7 @@ INSTALLED_APPS = [
     "finetune.operations",
 ]
 MIDDLEWARE = [
+    "finetune.core.client_address.ClientAddress",
     "finetune.core.request_ids.RequestId",
     "finetune.operations.middleware.CountRequests",
     "django.middleware.security.SecurityMiddleware",
@@ -80,6 +91,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "accounts.sessions.NoteSessions",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
@@ -222,7 +234,8 @@ CLOUD_IMAGE = env.env_str("CLOUD_IMAGE", "python:3.12")
 # --- API ---------------------------------------------------------------------------------------------------
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "rest_framework_simplejwt.authentication.JWTAuthentication",
+        "accounts.authentication.ApiKeyAuthentication",
+        "accounts.authentication.TokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
@@ -240,8 +253,12 @@ THROTTLE_RATES = {
     "register": env.env_rate("THROTTLE_REGISTER", "5/min"),
     "default": env.env_rate("THROTTLE_DEFAULT", "100/min"),
 }
+# Who may register: everybody (open), people with an invitation, or nobody (closed). The first person always may.
+REGISTRATION = env.env_choice("REGISTRATION", "open", ["open", "invitation", "closed"])
+# Wrong passwords for one account from one address before that address has to wait; 0 never makes it wait.
+LOCKOUT_FAILURES = env.env_int("LOCKOUT_FAILURES", 10)
 SIMPLE_JWT = {
-    "ACCESS_TOKEN_LIFETIME": timedelta(minutes=30),
+    "ACCESS_TOKEN_LIFETIME": timedelta(minutes=env.env_int("ACCESS_TOKEN_MINUTES", 15, minimum=1)),
     "REFRESH_TOKEN_LIFETIME": timedelta(days=14),
     "ROTATE_REFRESH_TOKENS": True,
     "BLACKLIST_AFTER_ROTATION": True,
@@ -279,6 +296,8 @@ ALLOW_PICKLE_MODELS = env.env_bool("ALLOW_PICKLE_MODELS", False)
 OLLAMA_HOST = env.env_str("OLLAMA_HOST", "http://127.0.0.1:11434")
 # Other Ollama servers that people may name, as host or host:port. OLLAMA_HOST is always allowed, nothing else is.
 OLLAMA_ALLOWED_HOSTS = env.env_list("OLLAMA_ALLOWED_HOSTS", [])
+# Hosts on private networks that people's webhooks may call, as host or host:port. Hosts on the public net need no entry.
+WEBHOOK_ALLOWED_HOSTS = env.env_list("WEBHOOK_ALLOWED_HOSTS", [])
 # llama.cpp's llama-quantize: with it GGUF files can have k-quants (q4_k_m and its like).
 LLAMA_QUANTIZE = env.env_str("LLAMA_QUANTIZE")
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from django.db import transaction
-from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
 
+from accounts import audit
 from accounts.models import User
 from accounts.services.check_account import check_account
+from accounts.services.end_sign_ins import end_sign_ins
 from finetune.core.errors import invalid_field
 
 
-def change_password(*, user: User, old_password: str, new_password: str) -> User:
-    """Replace the password. Every session, access and refresh token issued before ends (the surface renews its own session).
+def change_password(*, user: User, old_password: str, new_password: str, session_key: str = "") -> User:
+    """Replace the password. Every session but the one with `session_key` (which the surface renews), every access and refresh
+    token issued before ends. API keys go on.
 
     Refuses (Invalid) a wrong old_password and a new_password that the password rules don't accept.
     """
@@ -21,11 +23,6 @@ def change_password(*, user: User, old_password: str, new_password: str) -> User
     with transaction.atomic():
         user.set_password(new_password)
         user.save(update_fields=["password"])
-        _end_refresh_tokens(user)
+        end_sign_ins(user=user, all_but=session_key)
+    audit.record("change password", actor=user, target=user)
     return user
-
-
-def _end_refresh_tokens(user: User) -> None:
-    """Access tokens end by themselves: each carries a mark of the password it was issued under (CHECK_REVOKE_TOKEN)."""
-    live = OutstandingToken.objects.filter(user=user, blacklistedtoken=None)
-    BlacklistedToken.objects.bulk_create([BlacklistedToken(token=token) for token in live], ignore_conflicts=True)

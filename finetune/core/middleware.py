@@ -20,6 +20,9 @@ CSP = (
     "connect-src 'self'{sockets}; worker-src 'self' blob:; object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
 )
 
+# What no page of ours needs, no script that got into one shall have.
+PERMISSIONS = ", ".join(f"{name}=()" for name in ("camera", "microphone", "geolocation", "payment", "usb", "serial", "bluetooth"))
+
 
 class Either:
     """A middleware whose work is plain functions; runs under both WSGI and ASGI without a thread hop."""
@@ -54,6 +57,7 @@ class ContentSecurityPolicy(Either):
         inline = " 'unsafe-inline'" if request.path in {"/api/docs", "/api/redoc"} else ""
         host = request.META.get("HTTP_HOST", "")
         response.headers.setdefault("Content-Security-Policy", CSP.format(inline=inline, sockets=f" ws://{host} wss://{host}"))
+        response.headers.setdefault("Permissions-Policy", PERMISSIONS)
         return response
 
 

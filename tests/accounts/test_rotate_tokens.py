@@ -6,7 +6,7 @@ import pytest
 from django.db import connection
 from rest_framework_simplejwt.tokens import AccessToken
 
-from accounts.models import User
+from accounts.models import AuditEntry, User
 from accounts.services.issue_tokens import issue_tokens
 from accounts.services.rotate_tokens import RefusedToken, rotate_tokens
 from tests.conftest import PASSWORD
@@ -25,9 +25,28 @@ def test_the_old_token_is_refused_after_the_exchange(anonymous_api, alice):
 
     new = anonymous_api.post("/api/auth/refresh", {"refresh": old}).json()
 
-    assert refused(anonymous_api, old)
-    assert not refused(anonymous_api, new["refresh"])
     assert anonymous_api.get("/api/auth/me", headers={"Authorization": f"Bearer {new['access']}"}).status_code == 200
+    assert not refused(anonymous_api, new["refresh"])
+    assert refused(anonymous_api, old)
+
+
+def test_a_token_used_twice_ends_all_that_came_of_its_sign_in_and_nothing_else(anonymous_api, alice):
+    old, other = issue_tokens(user=alice)["refresh"], issue_tokens(user=alice)
+    new = anonymous_api.post("/api/auth/refresh", {"refresh": old}).json()
+
+    assert refused(anonymous_api, old)  # a thief, or the owner after the thief
+
+    assert refused(anonymous_api, new["refresh"])
+    assert anonymous_api.get("/api/auth/me", headers={"Authorization": f"Bearer {new['access']}"}).status_code == 401
+    assert anonymous_api.get("/api/auth/me", headers={"Authorization": f"Bearer {other['access']}"}).status_code == 200
+    assert not refused(anonymous_api, other["refresh"])
+    assert AuditEntry.objects.filter(action="refresh token used twice", target="alice").count() == 1
+
+
+def test_logout_ends_the_access_token_too(anonymous_api, alice):
+    tokens = issue_tokens(user=alice)
+    anonymous_api.post("/api/auth/logout", {"refresh": tokens["refresh"]})
+    assert anonymous_api.get("/api/auth/me", headers={"Authorization": f"Bearer {tokens['access']}"}).status_code == 401
 
 
 @pytest.mark.parametrize("token", ["nonsense", "a.b.c", "é"])

@@ -90,6 +90,8 @@ def addresses(filled: Filled) -> dict[str, str]:
         "devices": "/training/devices",
         "cloud": "/training/cloud",
         "settings": "/settings",
+        "settings-sessions": "/settings/sessions",
+        "settings-api-keys": "/settings/api-keys",
         "sign-in": "/sign-in",
         "register": "/register",
     }
