@@ -36,7 +36,7 @@ class UserAdmin(DjangoUserAdmin):
 
     @admin.action(description="Make members of them")
     def make_member(self, request: HttpRequest, users: QuerySet[User]) -> None:
-        self._set_role(request, users.filter(is_owner=False).exclude(pk=request.user.pk), operator=False)
+        self._set_role(request, users.filter(is_owner=False).exclude(pk=request.user.pk or 0), operator=False)
 
     def _set_role(self, request: HttpRequest, users: QuerySet[User], *, operator: bool) -> None:
         for user in users:

@@ -67,7 +67,7 @@ def _keep_family(old: RefreshToken, new: RefreshToken) -> None:
 def _end_family_of_used(refresh: str) -> None:
     """If this is a refresh token of ours that was exchanged before, nobody who has its descendants gets on with them."""
     try:
-        payload = token_backend.decode(refresh, verify=True)
+        payload = token_backend.decode(refresh, verify=True)  # type: ignore[arg-type]
     except TokenBackendError:
         return
     used = BlacklistedToken.objects.filter(token__jti=payload.get(api_settings.JTI_CLAIM, "")).exists()
