@@ -14,6 +14,7 @@ from datasets_app.models import Dataset
 from finetune.core import storage
 from models_app.models import LanguageModel
 from tests.factories import make_base_model, make_dataset, make_template
+from training.devices import Device
 from training.engine.sample import SAMPLE_CONFIG
 from training.models import JobTemplate, TrainingJob
 from training.services import suggest_config as verb
@@ -129,10 +130,8 @@ def test_what_does_not_fit_is_made_to_fit_without_changing_the_result(
 ) -> None:
     from training.services import estimate_job
 
-    class Small:
-        kind, name, id, memory_bytes, memory_used_bytes = "cuda", "Tiny GPU", "cuda:0", 2_000_000, 0
-
-    monkeypatch.setattr(estimate_job, "worker_devices", lambda: [Small()])
+    small = Device("cuda:0", "cuda", "Tiny GPU", "host", 2_000_000, 0, None)
+    monkeypatch.setattr(estimate_job, "worker_devices", lambda: [small])
     tight = suggest_config(model=model, dataset=dataset, method="lora")
     assert set(tight) - {"max_length"} <= verb.HARMLESS
 
