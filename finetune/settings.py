@@ -285,6 +285,7 @@ SPECTACULAR_SETTINGS = {
         "FormatEnum": "datasets_app.models.Dataset.Format",
         "ExportFormat": "models_app.models.Export.Format",
         "ExportStatus": "models_app.models.Export.Status",
+        "OllamaRoute": "models_app.models.OllamaCopy.Route",
         "EventKind": "training.models.JobEvent.Kind",
     },
 }

@@ -8,7 +8,7 @@ from django.contrib import admin, messages
 from django.http import HttpRequest
 
 from finetune.core.errors import DomainError
-from models_app.models import Comparison, Evaluation, LanguageModel
+from models_app.models import Comparison, Evaluation, Export, LanguageModel, OllamaCopy, OllamaServer
 from models_app.services.cancel_evaluation import cancel_evaluation
 from models_app.services.delete_model import delete_model
 
@@ -83,3 +83,25 @@ class ComparisonAdmin(ReadOnly):
     search_fields = ("owner__username",)
     list_select_related = ("owner",)
     fields = ("owner", "blind", "vote", "voted_at", "kept_in", "created_at")
+
+
+@admin.register(Export)
+class ExportAdmin(ReadOnly):
+    list_display = ("__str__", "owner", "status", "bytes", "created_at")
+    list_filter = ("status", "format", "quantization")
+    search_fields = ("model__name", "owner__username")
+    list_select_related = ("owner", "model")
+
+
+@admin.register(OllamaCopy)
+class OllamaCopyAdmin(ReadOnly):
+    list_display = ("name", "server", "owner", "status", "route", "updated_at")
+    list_filter = ("status", "route")
+    search_fields = ("name", "made_of", "owner__username")
+    list_select_related = ("owner",)
+
+
+@admin.register(OllamaServer)
+class OllamaServerAdmin(ReadOnly):
+    list_display = ("owner", "url", "updated_at")
+    list_select_related = ("owner",)

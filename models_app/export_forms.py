@@ -10,8 +10,8 @@ from models_app.export_kinds import FLOATS, K_QUANTS, gguf_types, why_no_gguf
 from models_app.models import LanguageModel
 
 ABOUT = {
-    "adapter": "Adapter only (needs its base and peft)",
-    "merged": "Whole model, safetensors",
+    "adapter": "Adapter only",
+    "merged": "Whole model",
     "f16": "16 bit, the usual choice",
     "bf16": "16 bit, bfloat16",
     "f32": "32 bit, everything as it is",

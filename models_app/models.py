@@ -152,3 +152,60 @@ class Export(Lifecycle):
     @property
     def directory(self) -> Path:
         return storage.export_dir(self.pk)
+
+
+class OllamaServer(models.Model):
+    """Which Ollama server a person's models go to; without a row it is the installation's (OLLAMA_HOST)."""
+
+    owner = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="ollama_server")
+    url = models.CharField(max_length=300)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    def __str__(self) -> str:
+        return self.url
+
+
+class OllamaCopy(Lifecycle):
+    """A model that we made in an Ollama server: queued → running → ready | failed."""
+
+    class Route(models.TextChoices):
+        GGUF = "gguf", "GGUF"
+        SAFETENSORS = "safetensors"
+        ADAPTER = "adapter"
+
+    class Status(models.TextChoices):
+        QUEUED = "queued"
+        RUNNING = "running"
+        READY = "ready"
+        FAILED = "failed"
+
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="ollama_copies")
+    # What we made stays listed, and removable there, when our model is deleted.
+    model = models.ForeignKey(LanguageModel, null=True, on_delete=models.SET_NULL, related_name="ollama_copies")
+    made_of = models.CharField(max_length=250, help_text="The model's name and version.")
+    server = models.CharField(max_length=300)
+    name = models.CharField(max_length=200)
+    route = models.CharField(max_length=20, choices=Route)
+    status = StatusField(choices=Status, default=Status.QUEUED)
+    wanted = models.JSONField(default=dict, help_text="{quantization, system, template, parameters}")
+    progress = models.JSONField(null=True)
+    error = models.TextField(blank=True, help_text="Why it failed, in words.")
+    tries = models.PositiveSmallIntegerField(default=0)
+    made = models.BooleanField(default=False, help_text="There was a moment when this name in the server was ours.")
+    proof = models.JSONField(default=dict, help_text="The test prompt, our greedy answer and Ollama's.")
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    objects = OwnedQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-updated_at", "-pk"]
+        verbose_name_plural = "Ollama copies"
+        constraints = [models.UniqueConstraint("owner", "server", "name", name="ollama_name_once")]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def busy(self) -> bool:
+        return self.status in (self.Status.QUEUED, self.Status.RUNNING)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from finetune.core.templatetags.ui import duration, size
-from models_app.models import Export, LanguageModel
+from models_app.models import Export, LanguageModel, OllamaCopy
 
 
 @dataclass(frozen=True)
@@ -59,3 +59,23 @@ def bar_of_export(export: Export) -> Bar:
     left = progress.get("eta_seconds")
     parts = [words, f"{size(done)} of {size(total)}", f"{duration(left)} left" if left else ""]
     return Bar(done / total, " · ".join(part for part in parts if part))
+
+
+COPY_STAGES = {
+    "answering": "Asking the model here, for comparison",
+    "exporting": "Making the file that Ollama reads",
+    "uploading": "Sending what the server lacks",
+    "creating": "The server makes the model",
+    "proving": "Asking the model there",
+}
+
+
+def bar_of_copy(copy: OllamaCopy) -> Bar:
+    progress = copy.progress or {}
+    if not progress:
+        return Bar(None, "Waiting for a worker")
+    done, total = progress.get("done"), progress.get("total")
+    words = " · ".join(word for word in (COPY_STAGES.get(progress.get("stage", ""), ""), progress.get("words", "")) if word)
+    if not total:
+        return Bar(None, words)
+    return Bar(min(1.0, done / total), f"{words} · {size(done)} of {size(total)}")

@@ -3,7 +3,18 @@
 from django.urls import path
 from rest_framework.routers import SimpleRouter
 
-from models_app import consumers, evaluation_api, evaluation_pages, export_api, export_pages, hub_api, hub_pages, version_pages
+from models_app import (
+    consumers,
+    evaluation_api,
+    evaluation_pages,
+    export_api,
+    export_pages,
+    hub_api,
+    hub_pages,
+    ollama_api,
+    ollama_pages,
+    version_pages,
+)
 from models_app import pages as views
 from models_app.api import ModelViewSet
 
@@ -20,6 +31,9 @@ pages: list = [
     path("storage", hub_pages.disk, name="model-storage"),
     path("<int:pk>/cancel-download", hub_pages.cancel, name="model-cancel-download"),
     path("<int:pk>/push", hub_pages.push, name="model-push"),
+    path("ollama", ollama_pages.server, name="ollama"),
+    path("<int:pk>/ollama", ollama_pages.bring, name="model-ollama"),
+    path("ollama/copies/<int:pk>/remove", ollama_pages.remove, name="ollama-remove"),
     path("<int:pk>/versions", version_pages.versions, name="model-versions"),
     path("<int:pk>/exports", export_pages.exports, name="model-exports"),
     path("<int:pk>/exports/<int:export>/download", export_pages.download, name="export-download"),
@@ -41,6 +55,10 @@ api: list = [
     path("models/huggingface/popular", hub_api.HubPopularView.as_view(), name="api-hub-popular"),
     path("models/huggingface/info/<path:repo_id>", hub_api.HubInfoView.as_view(), name="api-hub-info"),
     path("models/huggingface/download", hub_api.HubDownloadView.as_view(), name="api-hub-download"),
+    path("models/ollama", ollama_api.OllamaView.as_view(), name="api-ollama"),
+    path("models/ollama/copies/<int:pk>", ollama_api.CopyView.as_view(), name="api-ollama-copy"),
+    path("models/<int:pk>/import-ollama", ollama_api.ImportView.as_view(), name="api-import-ollama"),
+    path("models/<int:pk>/ollama-copies", ollama_api.CopiesView.as_view(), name="api-ollama-copies"),
     path("models/<int:pk>/export", export_api.ExportView.as_view(), name="api-export"),
     path("models/<int:pk>/exports", export_api.ExportListView.as_view(), name="api-exports"),
     path("models/<int:pk>/exports/<int:export>", export_api.ExportDetailView.as_view(), name="api-export-detail"),

@@ -9,10 +9,12 @@ from django.utils import timezone
 
 from models_app import hub_transfer
 from models_app.announce import announce
-from models_app.models import Export, LanguageModel
+from models_app.models import Export, LanguageModel, OllamaCopy
 from models_app.services.download_model import fetch
 from models_app.services.export_model import ACTIVE as EXPORTING
 from models_app.services.export_model import build
+from models_app.services.import_ollama import ACTIVE as IMPORTING
+from models_app.services.import_ollama import send
 from models_app.services.push_model import ACTIVE, push
 
 # A worker writes to the row twice a second; one that was silent for so long is gone.
@@ -41,6 +43,9 @@ def reconcile_models() -> int:
     idle = Export.objects.filter(status__in=EXPORTING, updated_at__lt=timezone.now() - SILENT)
     for pk in idle.values_list("pk", flat=True):
         build.delay_on_commit(pk)  # likewise
+    lost_imports = OllamaCopy.objects.filter(status__in=IMPORTING, updated_at__lt=timezone.now() - SILENT)
+    for pk in lost_imports.values_list("pk", flat=True):
+        send.delay_on_commit(pk)  # likewise
     hub_transfer.forget_old_partials(KEEP_PARTIAL_SECONDS)
     return len(found)
 

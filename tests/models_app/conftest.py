@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -118,6 +119,19 @@ def hub(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
     with LoopbackHub() as server:
         settings.HF_ENDPOINT = server.url
         yield server
+
+
+@pytest.fixture
+def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The programs' own `main`, without a process of its own each time: those take seconds to start."""
+
+    def run(module: str, *arguments: str, on_wait: Any, what: str) -> None:
+        monkeypatch.setattr("sys.argv", [module, *arguments])
+        importlib.import_module(f"models_app.inference.{module}").main()
+        on_wait()
+
+    for module in ("export_work", "ollama_work", "ollama_files"):
+        monkeypatch.setattr(f"models_app.{module}.run_program", run)
 
 
 def add_model(hub: LoopbackHub, repo_id: str, directory: Path, **values: Any) -> Repo:

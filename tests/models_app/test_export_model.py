@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import io
 import shutil
 import stat
@@ -35,18 +34,6 @@ def version(alice: User, tiny_dir: Path, adapter_dir: Path, settings: Any, tmp_p
     model = make_version(alice, base=base, method="lora", family="tuned", version=3)
     shutil.copytree(adapter_dir, model.directory)
     return model
-
-
-@pytest.fixture
-def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The programs' own `main`, without a process of its own each time: those take seconds to start."""
-
-    def run(module: str, *arguments: str, on_wait: Any, what: str) -> None:
-        monkeypatch.setattr("sys.argv", [module, *arguments])
-        importlib.import_module(f"models_app.inference.{module}").main()
-        on_wait()
-
-    monkeypatch.setattr(export_work, "run_program", run)
 
 
 def made(model: LanguageModel, format: str, quantization: str = "") -> Export:

@@ -15,6 +15,7 @@ from rest_framework.views import APIView
 from finetune.core.errors import invalid_field
 from models_app.export_serializers import ExportSerializer
 from models_app.models import LanguageModel
+from models_app.ollama_serializers import CopySerializer
 from models_app.serializers import ModelSerializer
 from training.api.compare import CurveSerializer
 from training.api.serializers import JobSerializer
@@ -75,6 +76,7 @@ class LineageSerializer(serializers.Serializer):
     children = ModelSerializer(many=True)
     exports = ExportSerializer(many=True)
     hub = serializers.DictField(allow_null=True)
+    ollama = CopySerializer(many=True)
 
 
 class VersionCompareView(APIView):

@@ -35,7 +35,7 @@ def trace_lineage(*, model: LanguageModel) -> dict[str, Any]:
         "children": list(model.derived.order_by("family", "version")[:50]),
         "exports": list(model.exports.all()),
         "hub": _hub(model),
-        "ollama": list(model.ollama_copies.all()) if hasattr(model, "ollama_copies") else [],
+        "ollama": list(model.ollama_copies.filter(made=True)),
     }
 
 
