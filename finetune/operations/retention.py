@@ -24,6 +24,7 @@ GONE = ".gone-"  # begins the name of what prune_files is deleting; a crash leav
 STAGED = {
     "datasets": (".[0-9]*-*", "*/.hub-*", f"*/{GONE}*"),
     "models": (".[0-9]*-*",),
+    "exports": (".[0-9]*-part", ".ollama-*-part"),
     "runs": (f"{GONE}*", f"*/*/{GONE}*"),
     "cache": (f"prepared/{GONE}*",),
 }

@@ -12,11 +12,11 @@ from datasets_app.models import Dataset
 from finetune.core import storage
 from finetune.core.templatetags.ui import size
 from finetune.operations.findings import OK, WARN, Finding
-from models_app.models import LanguageModel
+from models_app.models import Export, LanguageModel
 from training.models import TrainingJob
 
 NAME = "orphans"
-FOLDERS: dict[str, Any] = {"datasets": Dataset, "models": LanguageModel, "runs": TrainingJob}
+FOLDERS: dict[str, Any] = {"datasets": Dataset, "models": LanguageModel, "exports": Export, "runs": TrainingJob}
 READY: dict[str, tuple[Any, Callable[[Any], Path]]] = {
     "datasets": (Dataset.objects.filter(status=Dataset.Status.READY), lambda row: row.rows_file),
     "models": (LanguageModel.objects.filter(status=LanguageModel.Status.READY), lambda row: row.directory),

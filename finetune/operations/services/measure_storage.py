@@ -11,21 +11,22 @@ from typing import Any
 from accounts.models import User
 from datasets_app.models import Dataset
 from finetune.core import storage
-from models_app.models import LanguageModel
+from models_app.models import Export, LanguageModel
 from training.models import TrainingJob
 
 KINDS: tuple[tuple[str, Any, Callable[[int], Path]], ...] = (
     ("datasets", Dataset, storage.dataset_dir),
     ("models", LanguageModel, storage.model_dir),
     ("runs", TrainingJob, storage.job_dir),
+    ("exports", Export, storage.export_dir),
 )
 
 
 def measure_storage(*, user: User | None = None) -> dict[int, dict[str, int]]:
-    """User id → bytes on disk as {datasets, models, runs, total}, of everybody who owns a row or of one person.
+    """User id → bytes on disk as {datasets, models, runs, exports, total}, of everybody who owns a row or of one person.
 
     A file that has several names (a run's rows are its dataset's, a version's weights are its run's) counts once for a person,
-    with the kind that comes first. Models in the Hub cache are shared by everybody and count for nobody. Three queries.
+    with the kind that comes first. Models in the Hub cache are shared by everybody and count for nobody. Four queries.
     """
     seen: set[tuple[int, int, int]] = set()
     used: dict[int, dict[str, int]] = defaultdict(lambda: dict.fromkeys([kind for kind, *_ in KINDS], 0))
