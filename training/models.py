@@ -136,6 +136,7 @@ class TrainingJob(Lifecycle):
     class Meta:
         ordering = ["-created_at", "-pk"]
         indexes = [
+            models.Index(fields=["owner", "finished_at"], name="job_by_end"),
             models.Index(fields=["status", "queued_at"], name="job_queue"),
             models.Index(fields=["owner", "started_at"], name="job_last_turn"),
         ]

@@ -10,6 +10,9 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from finetune.dashboard import queries
+from finetune.dashboard.analytics import analyse
+from finetune.dashboard.analytics_form import ChosenSerializer, chosen_in
+from finetune.dashboard.analytics_serializers import AnalyticsSerializer
 from finetune.dashboard.serializers import StatsSerializer
 from training.device_reports import worker_devices
 
@@ -24,3 +27,10 @@ class StatsView(APIView):
             "devices": [asdict(device) for device in worker_devices()],
         }
         return Response(StatsSerializer(stats).data)
+
+
+class AnalyticsView(APIView):
+    @extend_schema(parameters=[ChosenSerializer], responses=AnalyticsSerializer, operation_id="dashboard_analytics")
+    def get(self, request: Request) -> Response:
+        """What your ended jobs add up to, each by its last outcome."""
+        return Response(AnalyticsSerializer(analyse(request.user, chosen_in(request.query_params))).data)

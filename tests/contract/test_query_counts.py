@@ -40,6 +40,8 @@ PATHS = (
     "/api/training/{job}/metrics",
     "/api/training/{job}/events",
     "/api/dashboard/stats",
+    "/api/dashboard/analytics",
+    "/analytics",
 )
 
 
