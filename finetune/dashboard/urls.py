@@ -9,7 +9,7 @@ from finetune.dashboard import pages as web
 pages = [
     path("", web.home, name="home"),
     path("analytics", analytics_pages.analytics, name="analytics"),
-    path("analytics/<slug:name>.csv", analytics_pages.table, name="analytics-csv"),
+    *(path(f"analytics/{name}.csv", analytics_pages.table, {"name": name}, name=f"{name}-csv") for name in analytics_pages.TABLES),
 ]
 api = [
     path("stats", views.StatsView.as_view(), name="api-dashboard-stats"),

@@ -11,7 +11,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('models_app', '0004_comparisons_and_evaluations'),
-        ('training', '0006_job_by_end'),
+        ('training', '0007_job_by_end'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -9,7 +9,7 @@ class Migration(migrations.Migration):
     dependencies = [
         ('datasets_app', '0004_examinations_and_divisions'),
         ('models_app', '0004_comparisons_and_evaluations'),
-        ('training', '0005_cloud_runs_and_prices'),
+        ('training', '0006_metric_chunks'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
