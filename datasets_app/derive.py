@@ -1,4 +1,4 @@
-"""The file of a dataset that was not uploaded: another version with fixes applied, or a mixture. Written as JSON Lines, then
+"""The file of a dataset that was not uploaded: another version with fixes applied or rows added, or a mixture. Written as JSON Lines, then
 read and checked like any upload."""
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from datasets_app.formats.rowsfile import iterate_with_extras
 from datasets_app.formats.schemas import FIELDS
 from datasets_app.models import Dataset
 
-DERIVED = (Dataset.Origin.FIX, Dataset.Origin.MIXTURE)
+DERIVED = (Dataset.Origin.FIX, Dataset.Origin.MIXTURE, Dataset.Origin.COLLECTED)
 Row = dict[str, Any]
 
 
@@ -25,7 +25,8 @@ class SourceGone(Exception):
 
 def make_source(dataset: Dataset) -> None:
     """Write the dataset's original file, whole or not at all, and note its size and hash."""
-    rows = _fixed(dataset) if dataset.origin == Dataset.Origin.FIX else _mixed(dataset)
+    makers = {Dataset.Origin.FIX: _fixed, Dataset.Origin.MIXTURE: _mixed, Dataset.Origin.COLLECTED: _collected}
+    rows = makers[Dataset.Origin(dataset.origin)](dataset)
     dataset.directory.mkdir(parents=True, exist_ok=True)
     staged = dataset.directory / f".original-{dataset.attempt}"
     try:
@@ -63,6 +64,16 @@ def _fixed(dataset: Dataset) -> Iterator[Row]:
         if fixed is not None:
             yield _written(fixed, extra)
     detail |= {"changed": changed, "left_out": left_out, "unusable": (parent.rows or 0) - parent.report.get("valid_rows", 0)}
+
+
+def _collected(dataset: Dataset) -> Iterator[Row]:
+    """The rows of the version before, if there is one, and the new ones; in the file they have their place from then on."""
+    if dataset.version > 1:
+        if dataset.parent is None or not dataset.parent.rows_file.exists():
+            raise SourceGone("The version this one was to be made from was deleted meanwhile.")
+        for row, extra in _rows(dataset.parent.rows_file):
+            yield _written(row, extra)
+    yield from dataset.origin_detail.pop("rows")
 
 
 def _rows(path: Path) -> Iterator[tuple[Row, Row]]:

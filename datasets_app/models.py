@@ -45,6 +45,7 @@ class Dataset(Lifecycle):
         FIX = "fix"
         MIXTURE = "mixture"
         HUB = "hub", "Hub"
+        COLLECTED = "collected"
 
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="datasets")
     name = models.CharField(max_length=200)

@@ -15,8 +15,10 @@ from finetune.core import streams
 from finetune.core.drf import exception_handler
 from finetune.core.errors import DomainError
 from models_app.announce import group
+from models_app.comparison_serializers import CompareSerializer
 from models_app.models import LanguageModel
 from models_app.serializers import ModelSerializer
+from models_app.services.compare_sources import compare_sources
 from models_app.services.try_prompt import afollow
 from models_app.try_request import ask, ask_source
 
@@ -152,3 +154,12 @@ class AskSocket(AnsweringSocket):
 
     def ask(self, body: dict[str, Any]) -> str:
         return ask_source(user=self.scope["user"], body=body)
+
+
+class CompareSocket(AnsweringSocket):
+    """/ws/compare: the body of POST /api/models/comparisons; `started` has the comparison's id, `model_id` is a side."""
+
+    def ask(self, body: dict[str, Any]) -> str:
+        form = CompareSerializer(data=body)
+        form.is_valid(raise_exception=True)
+        return compare_sources(owner=self.scope["user"], **form.values())[1]

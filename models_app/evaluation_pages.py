@@ -75,7 +75,10 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         "others": others.filter(dataset_hash=evaluation.dataset_hash, split=evaluation.split).select_related("model")[:30],
         "learned": _learned_from(evaluation),
     }
-    return render_page(request, "models/evaluation.html", context, fragment="state")
+    response = render_page(request, "models/evaluation.html", context, fragment="state")
+    if request.htmx and not evaluation.is_active:  # type: ignore[attr-defined]
+        response["HX-Refresh"] = "true"  # it has ended: now there are samples and somebody to compare with
+    return response
 
 
 def _numbers(metrics: dict[str, Any]) -> list[tuple[str, str, str]]:
@@ -109,6 +112,8 @@ def _row(name: str, a: float | None, b: float | None, change: float | None) -> d
 
 def compact_change(change: float | None) -> str:
     """A difference with its sign."""
+    if change == 0:
+        return "same"
     return "–" if change is None else f"{change:+.3f}" if abs(change) < 1000 else f"{'+' if change > 0 else ''}{compact(change)}"
 
 

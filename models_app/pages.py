@@ -10,6 +10,7 @@ from django.contrib import messages
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
+from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
 from finetune.core import hub
@@ -144,6 +145,7 @@ def show_model(
         "versions": family[:50],
         "try_form": TryForm(comparable=model.base_model_id is not None),
         "source": f"model-{model.pk}",
+        "side_by_side": side_by_side(model),
         "edit_form": EditModelForm(initial=notes),
         "push_form": PushForm(model=model, memory=size(merge_bytes(model)), initial={"repo_id": model.push.get("repo_id", "")}),
         "bar": bar_of(model),
@@ -151,6 +153,12 @@ def show_model(
         "numbers": [(label, words(model.metrics[key])) for key, label, words in NUMBERS if model.metrics.get(key) is not None],
     }
     return render_page(request, "models/detail.html", {**defaults, **context}, fragment=fragment, status=status)
+
+
+def side_by_side(model: LanguageModel) -> str:
+    """The page that asks this model and its base the same."""
+    others = f"&source=model-{model.base_model_id}" if model.base_model_id else ""
+    return f"{reverse('side-by-side')}?source=model-{model.pk}{others}"
 
 
 @require_POST

@@ -4,6 +4,8 @@ from django.urls import path
 from rest_framework.routers import SimpleRouter
 
 from models_app import (
+    comparison_api,
+    comparison_pages,
     consumers,
     evaluation_api,
     evaluation_pages,
@@ -19,6 +21,7 @@ from models_app import pages as views
 from models_app.api import ModelViewSet
 
 router = SimpleRouter(trailing_slash=False)
+router.register("models/comparisons", comparison_api.ComparisonViewSet, basename="api-comparison")
 router.register("models/evaluations", evaluation_api.EvaluationViewSet, basename="api-evaluation")
 router.register("models", ModelViewSet, basename="api-model")
 
@@ -39,6 +42,12 @@ pages: list = [
     path("<int:pk>/exports/<int:export>/download", export_pages.download, name="export-download"),
     path("<int:pk>/exports/<int:export>/cancel", export_pages.cancel, name="export-cancel"),
     path("<int:pk>/exports/<int:export>/delete", export_pages.delete, name="export-delete"),
+    path("side-by-side", comparison_pages.side_by_side, name="side-by-side"),
+    path("comparisons", comparison_pages.index, name="comparisons"),
+    path("comparisons/collect", comparison_pages.collect, name="comparisons-collect"),
+    path("comparisons/<int:pk>", comparison_pages.detail, name="comparison"),
+    path("comparisons/<int:pk>/vote", comparison_pages.vote, name="comparison-vote"),
+    path("comparisons/<int:pk>/collect", comparison_pages.collect, name="comparison-collect"),
     path("<int:pk>/evaluate", evaluation_pages.evaluate, name="model-evaluate"),
     path("evaluations/<int:pk>", evaluation_pages.detail, name="evaluation"),
     path("evaluations/<int:pk>/compare", evaluation_pages.compare, name="evaluation-compare"),
@@ -71,4 +80,5 @@ websocket: list = [
     path("ws/models/<int:pk>", consumers.ModelSocket.as_asgi()),
     path("ws/models/<int:pk>/test", consumers.TrySocket.as_asgi()),
     path("ws/ask", consumers.AskSocket.as_asgi()),
+    path("ws/compare", consumers.CompareSocket.as_asgi()),
 ]

@@ -1,6 +1,6 @@
 """Ask models to answer a prompt: the worker generates, the answer comes back as messages of a stream.
 
-started   {}                                                   a worker has begun (loading a model may still take a while)
+started   {models, comparison?}                                a worker has begun (loading a model may still take a while)
 token     {model_id, text, thinking?}                          `thinking`: true where the model only thinks
 done      {model_id, tokens, seconds, tokens_per_second, first_token_seconds, load_seconds, stop_reason: stop|length|cancelled}
 end       {}                                                   the last one
@@ -23,7 +23,7 @@ from django.db import connection
 
 from finetune.core import storage, streams
 from finetune.core.errors import Conflict, Unavailable, invalid_field
-from models_app.models import LanguageModel
+from models_app.models import Comparison, LanguageModel
 from models_app.warm_models import pool
 
 if TYPE_CHECKING:
@@ -65,10 +65,20 @@ def try_prompt(
     return queue_prompt(weights, messages, params)
 
 
-def queue_prompt(weights: list[dict[str, Any]], messages: list[dict[str, str]], params: Params) -> str:
-    """Queue a prompt for weights that lie in directories, `{id, base, adapter}` each; the request's id. `id` comes back as `model_id`."""
+def queue_prompt(
+    weights: list[dict[str, Any]],
+    messages: list[dict[str, str]],
+    params: Params,
+    *,
+    comparison: int | None = None,
+    quiet: bool = False,
+) -> str:
+    """Queue a prompt for weights that lie in directories, `{id, base, adapter}` each; the request's id. `id` comes back as `model_id`.
+
+    The answers are kept in the row of a `comparison`. `quiet`: no numbers come with them, for these tell who is who.
+    """
     check_prompt(messages, params)
-    request = {"models": weights, "messages": messages, "sampling": vars(params)}
+    request = {"models": weights, "messages": messages, "sampling": vars(params), "comparison": comparison, "quiet": quiet}
     request_id = uuid.uuid4().hex
     streams.put_request(request_id, request)
     generate.delay_on_commit(request_id)
@@ -207,7 +217,9 @@ def generate(request_id: str) -> None:
     from models_app.inference.types import CannotGenerate
 
     with streams.beating(request_id, WORKER):
-        streams.publish(request_id, {"type": "started", "models": [model["id"] for model in request["models"]]})
+        models = [model["id"] for model in request["models"]]
+        comparison = {"comparison": request["comparison"]} if request.get("comparison") else {}
+        streams.publish(request_id, {"type": "started", "models": models, **comparison})
         try:
             _answer(request_id, request)
         except CannotGenerate as error:
@@ -227,9 +239,11 @@ def _answer(request_id: str, request: dict[str, Any]) -> None:
     def stopped() -> bool:
         return bool(failed) or cancelled()
 
+    outputs: dict[Any, dict[str, Any]] = {}
+
     def one(model: dict[str, Any]) -> None:
         try:
-            _run(request_id, model, request, stopped)
+            outputs[model["id"]] = _run(request_id, model, request, stopped)
         except BaseException:
             failed.append(True)
             raise
@@ -238,6 +252,9 @@ def _answer(request_id: str, request: dict[str, Any]) -> None:
         found = [threads.submit(_closing_connections, one, model) for model in request["models"]]
     for each in found:
         each.result()
+    if request.get("comparison"):
+        ordered = {model["id"]: outputs[model["id"]] for model in request["models"]}
+        Comparison.objects.filter(pk=request["comparison"]).update(outputs=ordered)
     streams.publish(request_id, {"type": streams.END})
 
 
@@ -249,7 +266,7 @@ def _closing_connections(act: Callable[[Any], None], value: Any) -> None:
         connection.close()
 
 
-def _run(request_id: str, model: dict[str, Any], request: dict[str, Any], stopped: Callable[[], bool]) -> None:
+def _run(request_id: str, model: dict[str, Any], request: dict[str, Any], stopped: Callable[[], bool]) -> dict[str, Any]:
     from models_app.inference.generate import generate as run
     from models_app.inference.types import Sampling, Weights
 
@@ -262,7 +279,10 @@ def _run(request_id: str, model: dict[str, Any], request: dict[str, Any], stoppe
         pool(), weights, request["messages"], sampling,
         on_text=say, on_thought=lambda text: say(text, thinking=True), should_stop=stopped,
     )  # fmt: skip
-    streams.publish(request_id, {"type": "done", "model_id": model["id"], **facts_of(answer)})
+    facts = facts_of(answer)
+    told = {"stop_reason": answer.stop_reason} if request.get("quiet") else facts
+    streams.publish(request_id, {"type": "done", "model_id": model["id"], **told})
+    return {"text": answer.text, "thinking": answer.thinking, **facts}
 
 
 def facts_of(answer: Answer) -> dict[str, Any]:

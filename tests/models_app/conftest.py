@@ -46,10 +46,13 @@ def make_tokenizer():
 @pytest.fixture(scope="session")
 def tiny_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Llama of ~100k random parameters with a tokenizer, in Hugging Face layout."""
+    return make_tiny(tmp_path_factory.mktemp("tiny"))
+
+
+def make_tiny(directory: Path) -> Path:
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    directory = tmp_path_factory.mktemp("tiny")
     tokenizer = make_tokenizer()
     torch.manual_seed(0)
     sizes = {"hidden_size": 48, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4}

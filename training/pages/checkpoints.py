@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
 from finetune.core import storage
@@ -29,6 +30,7 @@ def try_it(request: HttpRequest, pk: int, step: int) -> HttpResponse:
         "source": f"job-{job.pk}-step-{step}",
         "name": f"Step {step}",
     }
+    context["side_by_side"] = f"{reverse('side-by-side')}?source={context['source']}&source=model-{job.model_id}"
     if form.is_valid():
         try:
             context["outputs"] = [_named(output, job, step) for output in _ask(job, step, form)]
