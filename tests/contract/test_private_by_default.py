@@ -23,7 +23,7 @@ from accounts.ws_auth import SocketAuth
 from datasets_app.models import Dataset
 from finetune.urls import websocket
 from models_app.models import LanguageModel
-from models_app.trials import Evaluation
+from models_app.trials import Comparison, Evaluation
 from tests.conftest import _api, _page
 from tests.factories import make_base_model, make_dataset, make_job, make_template, make_version
 
@@ -80,6 +80,7 @@ def hers(alice: User) -> dict[str, int]:
     # The longer words first: a route is filled by the first that is in it.
     own = {
         "models/evaluations": evaluation.pk,
+        "models/comparisons": Comparison.objects.create(owner=alice, messages=[], sides=[]).pk,
         "settings/sessions": BrowserSession.objects.create(owner=alice, session_key="hers").pk,
         "settings/sign-ins": TokenFamily.objects.create(owner=alice, name="hers").pk,
         "api-keys": create_api_key(user=alice, name="hers", scopes=["read"])[0].pk,
