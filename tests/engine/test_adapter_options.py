@@ -68,7 +68,7 @@ def test_pissa_resumes_exactly_and_keeps_the_best(make_run, server) -> None:
     options = {"init_lora_weights": "pissa", "keep_best": True, "learning_rate": 1e-3, "lora_r": 8}
     reference = uninterrupted(make_run, server, "lora", **options)
     killed = make_run("lora", **options_of("lora", **options))
-    kill_when(killed, server, lambda: newest_step(killed) >= 9)
+    kill_when(killed, server, lambda: newest_step(killed) >= 6)
     start(killed.path, server)
     assert ended(killed) == {"code": 0}, killed.log_file.read_text()
     same(reference, killed)

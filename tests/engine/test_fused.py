@@ -15,11 +15,12 @@ from training.engine import fastpath
 from training.engine.attempt import Attempt
 from training.engine.events import EventLog
 from training.engine.fused import attention, lora, norm, rotary
+from training.engine.fused.install import install
 from training.engine.model import Device
 from training.engine.options import Config
 from training.engine.stopping import StopRequest
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.filterwarnings("default")]
 CPU = Device("cpu", "CPU", False)
 
 
@@ -139,27 +140,26 @@ def test_what_only_has_a_norms_name_is_left_alone() -> None:
 
 @pytest.fixture
 def turning(tiny_model) -> Any:
-    """The tiny model's base, and its family's rotation put back at the end."""
     from transformers import AutoModelForCausalLM
 
-    base = AutoModelForCausalLM.from_pretrained(tiny_model)
-    modelling = sys.modules[type(base).__module__]
-    theirs = getattr(modelling.apply_rotary_pos_emb, "theirs", modelling.apply_rotary_pos_emb)
-    modelling.apply_rotary_pos_emb = theirs
-    yield base
-    modelling.apply_rotary_pos_emb = theirs
+    return AutoModelForCausalLM.from_pretrained(tiny_model)
 
 
-def test_the_rotation_is_transformers_forward_and_backward(turning) -> None:
+def test_the_rotation_is_transformers_and_this_models_alone(turning) -> None:
     modelling = sys.modules[type(turning).__module__]
-    q, k, cos, sin = numbers(1, 4, 9, 8), numbers(1, 2, 9, 8, seed=1), numbers(1, 9, 8, seed=2), numbers(1, 9, 8, seed=3)
-    theirs = modelling.apply_rotary_pos_emb(q, k, cos, sin)
     undo = rotary.install(turning)
-    ours = modelling.apply_rotary_pos_emb(q, k, cos, sin)
+    q, k = numbers(1, 4, 9, 12), numbers(1, 2, 9, 12, seed=1)
+    marked, unmarked = (numbers(1, 9, 12, seed=2).detach() for _ in range(2))
+    rotary._mark(None, None, (marked, None))
+    sin = numbers(1, 9, 12, seed=3).detach()
+    ours, theirs = (modelling.apply_rotary_pos_emb(q, k, cos, sin) for cos in (marked, unmarked))
+    assert [part.grad_fn.name() for part in (ours[0], theirs[0])] == ["RotateBackward", "AddBackward0"]
     for one, two, part in zip(ours, theirs, (q, k), strict=True):
         same(one, two, [part])
+    positions = torch.arange(4)[None]
+    assert turning.model.rotary_emb(q, positions)[0].turned_by_us
     undo()
-    assert modelling.apply_rotary_pos_emb(q, k, cos, sin)[0].grad_fn.name() != ours[0].grad_fn.name()
+    assert not hasattr(turning.model.rotary_emb(q, positions)[0], "turned_by_us")
 
 
 def attempt_of(run_dir: Any) -> Attempt:
@@ -171,7 +171,7 @@ def test_a_model_that_answers_otherwise_with_our_layers_keeps_its_own(make_run, 
     monkeypatch.setattr(norm.RmsNorm, "forward", staticmethod(lambda ctx, x, weight, eps, from_one: weight * x))
     monkeypatch.setattr(norm, "_answers", lambda *known: True)
     fastpath.finish(attempt_of(run_dir), CPU, turning)
-    assert "ours differ by" in events(run_dir, "log")[-1]["text"]
+    assert "the logits differ by" in events(run_dir, "log")[-1]["text"]
     assert not any("forward" in vars(module) for module in turning.model.modules())
 
 
@@ -180,3 +180,29 @@ def test_a_model_that_answers_otherwise_with_our_layers_keeps_its_own(make_run, 
 ])  # fmt: skip
 def test_layers_are_ours_only_where_nobody_else_takes_them(kind, options, fused) -> None:
     assert fastpath.fuses(Config(**options), kind) is fused
+
+
+@pytest.mark.parametrize(("family", "names"), [
+    ("qwen3", ["adapters", "norms", "rotary embeddings"]),
+    ("gemma3_text", ["adapters", "norms", "rotary embeddings"]),
+    ("olmo2", ["adapters", "norms", "rotary embeddings"]),  # turns in float32 whatever the model's precision
+    ("glm", ["adapters", "norms"]),  # turns half of each head, in pairs that stand side by side
+    ("gpt2", []),
+])  # fmt: skip
+def test_each_family_gets_what_suits_it_and_answers_the_same(family: str, names: list[str]) -> None:
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    torch.manual_seed(0)
+    sizes = {"vocab_size": 256, "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2}
+    if family != "gpt2":
+        sizes |= {"intermediate_size": 96, "pad_token_id": 0}
+    base = AutoModelForCausalLM.from_config(AutoConfig.for_model(family, **sizes)).bfloat16()
+    settings = LoraConfig(task_type="CAUSAL_LM", r=4, target_modules="all-linear", init_lora_weights=False)
+    model, rows = get_peft_model(base, settings), fastpath._rows(base)
+    before = fastpath._padded_logits(base, rows)
+    found, undo = install(model, base)
+    assert found == names
+    assert fastpath._distance(fastpath._padded_logits(base, rows)[0], before[0]) < fastpath.TOLERANCE[2]
+    undo()
+    assert torch.equal(fastpath._padded_logits(base, rows)[0], before[0])

@@ -17,7 +17,7 @@ from training.engine.run import run
 
 pytestmark = [pytest.mark.engine, pytest.mark.filterwarnings("default")]
 
-OPTIONS = {"save_steps": 2, "eval_steps": 3, "eval_fraction": 0.1, "num_train_epochs": 2.0, "max_steps": None}
+OPTIONS = {"save_steps": 2, "eval_steps": 3, "eval_fraction": 0.1, "num_train_epochs": 2.0, "max_steps": None, "bf16": False}
 
 
 @pytest.mark.parametrize("group_by_length", [False, True])

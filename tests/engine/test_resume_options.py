@@ -37,15 +37,15 @@ def samples(run_dir) -> dict[tuple[int, str], str]:
 )
 def test_it_ends_the_same(make_run, server, method, options) -> None:
     reference = uninterrupted(make_run, server, method, **options)
-    killed = killed_once(make_run, server, method, at=9, **options)
+    killed = killed_once(make_run, server, method, at=6, **options)
     same(reference, killed)
-    assert samples(reference) == samples(killed) and len(samples(reference)) == 6  # steps 0, 5, …, 20 and 24
+    assert samples(reference) == samples(killed) and len(samples(reference)) == 5  # steps 0, 5, 10, 15 and 18
 
 
 def test_patience_schedule_and_best_count_on(make_run, server) -> None:
     """The counter of early stopping, the best evaluation and a schedule that follows it."""
-    options = {**NOISE, "keep_best": True, "early_stopping_patience": 3, "eval_steps": 2, "save_steps": 3, "max_steps": 60,
-               "logging_steps": 1, "save_total_limit": 1}  # fmt: skip
+    options = {**NOISE, "keep_best": True, "early_stopping_patience": 3, "early_stopping_threshold": 1.0, "eval_steps": 2,
+               "save_steps": 3, "max_steps": 60, "logging_steps": 1, "save_total_limit": 1}  # fmt: skip
     reference = uninterrupted(make_run, server, "sft", **options)
     last = max(event["step"] for event in metrics(reference))
     assert 6 <= last < 60, "the run should stop early"
@@ -56,10 +56,10 @@ def test_patience_schedule_and_best_count_on(make_run, server) -> None:
 
 
 def test_a_later_attempt_takes_the_best_checkpoint_along(make_run, server) -> None:
-    options = {**NOISE, "keep_best": True, "eval_steps": 2, "save_steps": 3, "max_steps": 20, "logging_steps": 1}
+    options = {**NOISE, "keep_best": True, "eval_steps": 2, "save_steps": 3, "max_steps": 16, "logging_steps": 1}
     reference = uninterrupted(make_run, server, "lora", **options)
     first = make_run("lora", **options_of("lora", **options))
-    kill_when(first, server, lambda: newest_step(first) >= 15)
+    kill_when(first, server, lambda: newest_step(first) >= 10)
     second = make_run("lora", resume_from=str(first.checkpoints), **options_of("lora", **options))
     start(second.path, server)
     assert ended(second) == {"code": 0}, second.log_file.read_text()

@@ -10,7 +10,7 @@ import pytest
 
 from tests.engine.conftest import metrics, write_rows
 from training.engine.run import run
-from training.engine.sample import SAMPLE_CONFIG, create_sample_model, sample_file, sample_rows
+from training.engine.sample import PRETRAINING, SAMPLE_CONFIG, create_sample_model, sample_file, sample_rows
 from training.engine.sample_text import conversations
 from training.engine.spec import check_config
 
@@ -48,14 +48,14 @@ def test_its_settings_are_ones_a_user_may_choose() -> None:
 
 
 def test_a_fine_tune_teaches_it_the_answers(sample, make_run, tmp_path) -> None:
-    """Twelve facts in five phrasings each, some seconds of training: the demo in small."""
+    """Eight facts in five phrasings each, some seconds of training: the demo in small."""
     from peft import PeftModel
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     facts: dict[str, list[str]] = {}
     for row in sample_rows():
         facts.setdefault(row["messages"][1]["content"], []).append(row["messages"][0]["content"])
-    taught = dict(list(facts.items())[:12])
+    taught = dict(list(facts.items())[:8])
     pairs = [(question, answer) for answer, questions in taught.items() for question in questions]
     rows = [{"line": i + 1, "messages": json.dumps([{"role": "user", "content": q}, {"role": "assistant", "content": a}])}
             for i, (q, a) in enumerate(pairs)]  # fmt: skip
@@ -63,7 +63,7 @@ def test_a_fine_tune_teaches_it_the_answers(sample, make_run, tmp_path) -> None:
         "lora",
         model=sample,
         rows=write_rows(tmp_path / "facts.parquet", rows),
-        **SAMPLE_CONFIG | {"num_train_epochs": 30.0, "max_steps": None},
+        **SAMPLE_CONFIG | {"num_train_epochs": 24.0, "max_steps": None},
     )
     assert run(run_dir.path) == 0
     evaluated = [event["values"]["eval_loss"] for event in metrics(run_dir, "eval")]
@@ -76,10 +76,11 @@ def test_a_fine_tune_teaches_it_the_answers(sample, make_run, tmp_path) -> None:
     assert sum(text in taught for text in before) <= 1
     tuned = PeftModel.from_pretrained(base, run_dir.output)
     right = sum(answer(tuned, tokenizer, questions[0]) == expected for expected, questions in taught.items())
-    assert right >= 9
+    assert right >= 6
 
 
-def test_it_is_the_same_each_time(sample, tmp_path) -> None:
-    again = create_sample_model(tmp_path / "again")
-    assert (again / "model.safetensors").read_bytes() == (sample / "model.safetensors").read_bytes()
-    assert (again / "README.md").exists() and json.loads((again / "config.json").read_text())["model_type"] == "llama"
+def test_it_is_the_same_each_time(sample, tmp_path, monkeypatch) -> None:
+    monkeypatch.setitem(PRETRAINING, "rows", 64)  # a few of its 140 steps
+    one, other = (create_sample_model(tmp_path / name) / "model.safetensors" for name in ("one", "other"))
+    assert one.read_bytes() == other.read_bytes() != (sample / "model.safetensors").read_bytes()
+    assert (sample / "README.md").exists() and json.loads((sample / "config.json").read_text())["model_type"] == "llama"

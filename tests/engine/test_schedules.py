@@ -88,8 +88,9 @@ def test_decay_and_a_long_warm_up_share_the_run() -> None:
 @pytest.mark.parametrize("name", MEASURING_SCHEDULERS)
 def test_a_schedule_that_follows_eval_loss_does_so(make_run, name) -> None:
     run_dir = make_run(
-        "sft", lr_scheduler_type=name, lr_plateau_patience=0, learning_rate=0.5, max_steps=8, eval_steps=2, max_grad_norm=0.0
-    )
+        "sft", lr_scheduler_type=name, lr_plateau_patience=0, learning_rate=0.5, max_steps=8, eval_steps=2, max_grad_norm=0.0,
+        bf16=False,
+    )  # fmt: skip
     assert run(run_dir.path) == 0
     evaluated = [event["values"]["eval_loss"] for event in metrics(run_dir, "eval")][1:]
     used = [event["values"]["learning_rate"] for event in metrics(run_dir)]

@@ -81,10 +81,16 @@ def _fuse(attempt: Attempt, device: Device, model: Any, base: Any) -> None:
     rows = _rows(base)
     before = _padded_logits(base, rows)
     names, undo = install(model, base)
-    worst = max(_distance(one, two) for one, two in zip(_padded_logits(base, rows), before, strict=True))
-    if not worst <= TOLERANCE[before[0].element_size()]:
+    try:
+        worst = max(_distance(one, two) for one, two in zip(_padded_logits(base, rows), before, strict=True))
+        difference = None if worst <= TOLERANCE[before[0].element_size()] else f"the logits differ by {worst:.1e}"
+    except (RuntimeError, ValueError, TypeError, IndexError, AttributeError, NotImplementedError) as error:
+        if "out of memory" in str(error):
+            raise
+        difference = f"{type(error).__name__}: {error}"
+    if difference is not None:
         undo()
-        attempt.log(f"This model's layers are computed as transformers does it: ours differ by {worst:.1e}.", "warning")
+        attempt.log(f"Our own layers don't suit this model, so it keeps transformers' ({difference}).", "warning")
     elif names:
         attempt.log(f"Layers in fewer passes: {', '.join(names)}.")
 

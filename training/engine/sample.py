@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from . import checkpoints
+from .products import prefer_quick
 from .sample_text import conversations
 
 NAME = "AiFineTune Sample 1M"
@@ -70,6 +71,7 @@ def create_sample_model(directory: Path) -> Path:
     """
     import torch
 
+    prefer_quick()
     staged = checkpoints.stage(directory.parent, 0)
     torch.manual_seed(SEED)
     texts = conversations(PRETRAINING["rows"], _words(), SEED)

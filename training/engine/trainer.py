@@ -63,6 +63,8 @@ class Durable(Evaluating):
         self._since = (0.0, 0, 0)  # clock, tokens and rows at the last point of the curve
         self._memory_said = 0.0
         self.means = means
+        if hasattr(self.model, "create_or_update_model_card"):  # PEFT would fill in a form at every checkpoint
+            self.model.create_or_update_model_card = self.create_model_card
         self.add_callback(Follow(self))
 
     # --- Following ------------------------------------------------------------------------------

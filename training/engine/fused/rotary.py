@@ -37,23 +37,40 @@ def _turned(part: Any, cos: Any, upper: Any, lower: Any) -> Any:
 
 
 def install(base: Any) -> Any:
-    """Let the model's family rotate so, if it does what most do. Returns how to undo it, or None."""
+    """Let this model rotate so, if its family does what most do. Returns how to undo it, or None.
+
+    The function belongs to the family's modelling file; ours there turns the angles of this model only, and leaves others to theirs.
+    """
     modelling = sys.modules[type(base).__module__]
-    found = getattr(modelling, NAME, None)
-    theirs = getattr(found, "theirs", found)  # an earlier model of this process may have had ours already
-    if theirs is None or not _answers(theirs):
+    theirs = getattr(modelling, NAME, None)
+    angles = [module for module in base.modules() if type(module).__name__.endswith("RotaryEmbedding")]
+    if theirs is None or not angles or not _answers(getattr(theirs, "theirs", theirs)):
         return None
+    hooks = [module.register_forward_hook(_mark) for module in angles]
+    if not hasattr(theirs, "theirs"):
+        setattr(modelling, NAME, _ours_or(theirs))
+    return lambda: [hook.remove() for hook in hooks]
+
+
+def _mark(module: Any, inputs: Any, output: Any) -> None:
+    """These angles are to be turned by ours."""
+    if isinstance(output, tuple):
+        output[0].turned_by_us = True
+
+
+def _ours_or(theirs: Any) -> Any:
+    keeps = _keeps_dtype(theirs)
 
     @functools.wraps(theirs)
     def rotated(q: Any, k: Any, cos: Any, sin: Any, unsqueeze_dim: int = 1, **kwargs: Any) -> Any:
-        if kwargs or not q.is_cpu or cos.shape[-1] != q.shape[-1]:
+        if kwargs or not getattr(cos, "turned_by_us", False) or cos.shape[-1] != q.shape[-1]:
             return theirs(q, k, cos, sin, unsqueeze_dim=unsqueeze_dim, **kwargs)
         cos, sin = cos.unsqueeze(unsqueeze_dim), sin.unsqueeze(unsqueeze_dim)
-        return Rotate.apply(q, cos, sin), Rotate.apply(k, cos, sin)
+        turned = Rotate.apply(q, cos, sin), Rotate.apply(k, cos, sin)
+        return (turned[0].to(q.dtype), turned[1].to(k.dtype)) if keeps else turned
 
     rotated.theirs = theirs  # type: ignore[attr-defined]
-    setattr(modelling, NAME, rotated)
-    return functools.partial(setattr, modelling, NAME, theirs)
+    return rotated
 
 
 def _answers(theirs: Any) -> bool:
@@ -67,3 +84,9 @@ def _answers(theirs: Any) -> bool:
         torch.allclose(one, Rotate.apply(part[:, None], cos[:, None], sin[:, None]), atol=1e-5)
         for one, part in zip(found, (q, k), strict=True)
     )
+
+
+def _keeps_dtype(theirs: Any) -> bool:
+    """Whether what is turned keeps its precision when the angles have another."""
+    part, angle = torch.ones(1, 1, 1, 8, dtype=torch.bfloat16), torch.ones(1, 1, 8)
+    return bool(theirs(part, part, angle, angle)[0].dtype == part.dtype)
