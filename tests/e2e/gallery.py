@@ -38,10 +38,13 @@ class Filled:
     pairs: int
     done: int
     draft: int
+    newer: int
+    evaluation: int
+    other_evaluation: int
 
 
 def fill(client: Client) -> Filled:
-    """A base and a tuned model, two datasets, a job that succeeded and a draft."""
+    """A base, two versions made of it and what a split says of them, two datasets, two jobs that succeeded and a draft."""
     sample = client.call("POST", "/api/training/sample")
     base, dataset = sample["model_id"], sample["dataset_id"]
     client.wait(f"/api/models/{base}", {"ready"}, seconds=200)
@@ -52,13 +55,26 @@ def fill(client: Client) -> Filled:
     done = _train(client, "bicycles", base, dataset, "lora", SHORT | {"sample_prompts": ["Do you repair tyres?"]})
     client.call("POST", f"/api/training/{done}/start")
     draft = _train(client, "legs by preference", base, pairs, "dpo", {"max_steps": 4, "max_length": 128})
-    tuned = client.wait(f"/api/training/{done}", {"succeeded", "failed"}, seconds=200)["output_model_id"]
-    return Filled(base=base, tuned=tuned, dataset=dataset, pairs=pairs, done=done, draft=draft)
+    again = _train(client, "bicycles", base, dataset, "lora", SHORT | {"max_steps": 6, "learning_rate": 1e-3})
+    client.call("POST", f"/api/training/{again}/start")
+    tuned, newer = (
+        client.wait(f"/api/training/{job}", {"succeeded", "failed"}, seconds=200)["output_model_id"] for job in (done, again)
+    )
+    evaluation, other = (_evaluate(client, model, dataset) for model in (tuned, newer))
+    return Filled(
+        base=base, tuned=tuned, dataset=dataset, pairs=pairs, done=done, draft=draft, newer=newer,
+        evaluation=evaluation, other_evaluation=other,
+    )  # fmt: skip
 
 
 def _train(client: Client, name: str, model: int, dataset: int, method: str, config: dict[str, Any]) -> int:
     body = {"name": name, "model_id": model, "dataset_id": dataset, "method": method, "config": config}
     return client.call("POST", "/api/training", json=body)["id"]
+
+
+def _evaluate(client: Client, model: int, dataset: int) -> int:
+    made = client.call("POST", f"/api/models/{model}/evaluations", json={"dataset": dataset, "rows": 4, "max_new_tokens": 24})["id"]
+    return client.wait(f"/api/models/evaluations/{made}", {"done", "failed"}, seconds=120)["id"]
 
 
 def addresses(filled: Filled) -> dict[str, str]:
@@ -77,10 +93,13 @@ def addresses(filled: Filled) -> dict[str, str]:
         "hub": "/models/hub",
         "model-storage": "/models/storage",
         "model": f"/models/{filled.tuned}",
-        "model-exports": f"/models/{filled.tuned}/exports",
         "model-versions": f"/models/{filled.tuned}/versions",
+        "models-compare": f"/models/compare?ids={filled.tuned},{filled.newer}",
         "model-lineage": f"/models/{filled.tuned}/lineage",
-        "models-compare": f"/models/compare?ids={filled.tuned}&ids={filled.base}",
+        "model-evaluate": f"/models/{filled.tuned}/evaluate",
+        "evaluation": f"/models/evaluations/{filled.evaluation}",
+        "evaluation-compare": f"/models/evaluations/{filled.evaluation}/compare?with={filled.other_evaluation}",
+        "model-exports": f"/models/{filled.tuned}/exports",
         "model-ollama": f"/models/{filled.tuned}/ollama",
         "ollama": "/models/ollama",
         "jobs": "/training/",
