@@ -2,13 +2,17 @@
 
 from django.urls import path
 
-from finetune.dashboard import analytics_pages
+from finetune.dashboard import analytics_pages, help_pages
 from finetune.dashboard import api as views
 from finetune.dashboard import pages as web
+from finetune.dashboard.handbook import EXAMPLES, SLUGS
 
 pages = [
     path("", web.home, name="home"),
     path("analytics", analytics_pages.analytics, name="analytics"),
+    path("help", help_pages.index, name="help"),
+    *(path(f"help/{slug}", help_pages.page, {"slug": slug}, name=f"help-{slug}") for slug in SLUGS),
+    *(path(f"help/examples/{name}", help_pages.example, {"name": name}) for name in EXAMPLES),
     *(path(f"analytics/{name}.csv", analytics_pages.table, {"name": name}, name=f"{name}-csv") for name in analytics_pages.TABLES),
 ]
 api = [
