@@ -9,6 +9,7 @@ from django.views.decorators.http import require_GET
 
 from finetune.core.pages import render_page
 from finetune.dashboard import queries
+from finetune.dashboard.attention import troubles
 from finetune.dashboard.next_step import next_step
 from finetune.dashboard.viewer import Viewer
 from training.device_reports import worker_devices
@@ -35,6 +36,7 @@ def _overview(user: Viewer) -> dict[str, Any]:
         "preparing": preparing,
         "busy": bool(running or preparing),
         "next": None if preparing else next_step(user),
+        "troubles": troubles(user),
         "recent_jobs": queries.recent_jobs(user),
         "recent_datasets": queries.recent_datasets(user),
         "recent_models": queries.recent_models(user),

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from django.test import Client
+from django.utils import timezone
 
 from accounts.models import User
 from tests.factories import make_base_model, make_dataset, make_event, make_job, make_version
@@ -101,5 +104,26 @@ def test_it_takes_as_many_queries_for_many_runs_as_for_two(page: Client, alice: 
     for number in range(6):
         job = make_job(alice, name=f"run {number}", model=make_base_model(alice, family=f"f{number}"), status="running", attempt=1)
         make_event(job, 1, split="train", step=1, values={"loss": 2.0})
-    with django_assert_max_num_queries(14):
+    with django_assert_max_num_queries(17):
         page.get("/")
+
+
+def test_what_went_wrong_lately_waits_for_its_owner(page: Client, charlie_page: Client, alice: User) -> None:
+    now = timezone.now()
+    for days_ago, name in ((0, "fresh failure"), (30, "old failure")):
+        error = {"code": "x", "message": f"why: {name}"}
+        make_job(
+            alice,
+            name=name,
+            status="failed",
+            finished_at=now - timedelta(days=days_ago),
+            error=error,
+            model=make_base_model(alice, family=name),
+        )
+    make_dataset(alice, name="broken rows", status="invalid", errors=1)
+    make_base_model(alice, name="lost model", status="failed", family="lost", error="The Hub was away.")
+    text = text_of(page)
+    attention = text[text.index("Needs attention") : text.index("Recent trainings")]
+    assert "fresh failure" in attention and "1 row has an error" in attention and "The Hub was away." in attention
+    assert "old failure" not in attention
+    assert "Needs attention" not in text_of(charlie_page)
