@@ -41,6 +41,7 @@ class Filled:
     newer: int
     evaluation: int
     other_evaluation: int
+    comparison: int
 
 
 def fill(client: Client) -> Filled:
@@ -61,9 +62,11 @@ def fill(client: Client) -> Filled:
         client.wait(f"/api/training/{job}", {"succeeded", "failed"}, seconds=200)["output_model_id"] for job in (done, again)
     )
     evaluation, other = (_evaluate(client, model, dataset) for model in (tuned, newer))
+    asked = {"prompt": "Do you repair tyres?", "sources": [f"model-{tuned}", f"model-{base}"], "max_new_tokens": 24, "blind": True}
+    comparison = client.call("POST", "/api/models/comparisons", json=asked)["id"]
     return Filled(
         base=base, tuned=tuned, dataset=dataset, pairs=pairs, done=done, draft=draft, newer=newer,
-        evaluation=evaluation, other_evaluation=other,
+        evaluation=evaluation, other_evaluation=other, comparison=comparison,
     )  # fmt: skip
 
 
@@ -81,6 +84,7 @@ def addresses(filled: Filled) -> dict[str, str]:
     """Route name (with a word for a second look) → path. tests/contract/test_gallery.py checks that no page is missing."""
     return {
         "home": "/",
+        "analytics": "/analytics",
         "datasets": "/datasets/",
         "dataset-upload": "/datasets/upload",
         "dataset": f"/datasets/{filled.dataset}",
@@ -98,6 +102,9 @@ def addresses(filled: Filled) -> dict[str, str]:
         "model-lineage": f"/models/{filled.tuned}/lineage",
         "model-evaluate": f"/models/{filled.tuned}/evaluate",
         "evaluation": f"/models/evaluations/{filled.evaluation}",
+        "side-by-side": f"/models/side-by-side?source=model-{filled.tuned}&source=model-{filled.base}",
+        "comparisons": "/models/comparisons",
+        "comparison": f"/models/comparisons/{filled.comparison}",
         "evaluation-compare": f"/models/evaluations/{filled.evaluation}/compare?with={filled.other_evaluation}",
         "model-exports": f"/models/{filled.tuned}/exports",
         "model-ollama": f"/models/{filled.tuned}/ollama",
