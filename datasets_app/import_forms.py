@@ -20,8 +20,8 @@ SHAPES: dict[str, tuple[str, tuple[str, ...]]] = {
     "openai": ("Conversation", ("messages", "system", "tools")),
     "alpaca": ("Instruction", ("instruction", "input", "output", "system", "history")),
     "text": ("Plain text", ("text",)),
-    "preference": ("Preference", ("prompt", "chosen", "rejected", "system")),
-    "kto": ("Judged answers (KTO)", ("prompt", "completion", "label", "system")),
+    "preference": ("Preference", ("prompt", "chosen", "rejected", "system", "tools")),
+    "kto": ("Judged answers (KTO)", ("prompt", "completion", "label", "system", "tools")),
 }
 NEEDED = frozenset({"prompt", "completion", "messages", "instruction", "output", "text", "chosen", "rejected", "label"})
 HELP = {

@@ -3,7 +3,7 @@
 from django.urls import path
 from rest_framework.routers import SimpleRouter
 
-from datasets_app import consumers, import_pages, insight_pages
+from datasets_app import consumers, import_pages, insight_pages, mix_pages
 from datasets_app import pages as views
 from datasets_app.api import DatasetViewSet
 from datasets_app.api_mappings import MappingViewSet
@@ -16,6 +16,8 @@ pages: list = [
     path("", views.index, name="datasets"),
     path("upload", import_pages.upload, name="dataset-upload"),
     path("import", import_pages.import_hub, name="dataset-import"),
+    path("mix", mix_pages.mix, name="dataset-mix"),
+    path("gates", mix_pages.own_gates, name="own-gates"),
     path("mappings/<int:pk>/delete", import_pages.forget_mapping, name="mapping-delete"),
     path("<int:pk>/outcome", import_pages.outcome, name="dataset-outcome"),
     path("<int:pk>/mapping", import_pages.mapping, name="dataset-mapping"),

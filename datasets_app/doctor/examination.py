@@ -89,11 +89,18 @@ class Doctor:
             self.together.toolsets[tools.names_of(row["tools"])] += 1
         messages = row.get("messages")
         if messages is None:
+            self._tools_of_answers(row, where)
             return
         for rule, words, path in turns.problems_of(messages, "messages"):
             where.note(rule, words, path, "")
         for rule, words, path in tools.problems_of(messages, row.get("tools"), "messages"):
             where.note(rule, words, path, "")
+
+    def _tools_of_answers(self, row: dict[str, Any], where: _Where) -> None:
+        for name in ("chosen", "rejected", "completion"):
+            if row.get(name):
+                for rule, words, _ in tools.problems_of([*row["prompt"], *row[name]], row.get("tools"), name):
+                    where.note(rule, words, name, "")
 
     def finish(self) -> dict[str, Any]:
         """Say what only the whole shows; the summary."""

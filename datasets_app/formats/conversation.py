@@ -22,6 +22,7 @@ ROLES = {
 }
 THOUGHTS = ("reasoning_content", "thinking", "reasoning")  # what was thought before the answer, beside it
 ROLE_KEYS, CONTENT_KEYS = ("role", "from"), ("content", "value", "text")
+MEDIA = ("images", "image", "videos", "audios")
 _THINK = re.compile(r"\s*<think>(.*?)</think>\s*", re.S)
 PLAIN = ("user", "assistant", "system", "tool")
 CALLS = frozenset({"function_call", "tool_call"})
@@ -134,7 +135,7 @@ def _text(content: Any, path: str, field: str) -> str:
     if content is None:
         raise RowError("empty_content", "The turn has no text.", column=field, path=path)
     if isinstance(content, list):
-        raise RowError("wrong_type", "The content has parts that are not text; only text can be learned.", column=field, path=path)
+        raise RowError("media_part", "The content has parts that are not text; only text can be learned.", column=field, path=path)
     raise RowError("wrong_type", f"The content must be text; it is {kind_of(content)}.", column=field, path=path)
 
 
@@ -163,6 +164,12 @@ def tools_of(value: Any) -> list[Message] | None:
     if not all(isinstance(tool, dict) and ("name" in tool or "function" in tool or "type" in tool) for tool in tools):
         raise RowError("wrong_type", "“tools” must be a list of function descriptions (JSON schema).", column="tools")
     return [tool if "function" in tool or "type" in tool else {"type": "function", "function": tool} for tool in tools]
+
+
+def warn_of_media(row: dict[str, Any], warn: Warn) -> None:
+    """Say that images and the like beside the text are not learned."""
+    if media := next((name for name in MEDIA if row.get(name)), None):
+        warn("media_ignored", f"What “{media}” holds is not learned: only text is.", media)
 
 
 def decoded(value: Any) -> Any:

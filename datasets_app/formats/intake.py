@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,14 @@ from datasets_app.formats.blocks import Checked
 from datasets_app.formats.columns import Columns
 from datasets_app.formats.jsonrows import Row, parse_row, too_long
 from datasets_app.formats.outcome import Outcome
+from datasets_app.formats.picking import is_empty, places_in
 from datasets_app.formats.plainshapes import Plain
 from datasets_app.formats.problems import Problem, RowError, excerpt_of
 from datasets_app.formats.rowsfile import RowsWriter
 from datasets_app.formats.rules import ABOUT_THE_FILE
 from datasets_app.formats.schemas import Canonical, Shape, normalise
 from datasets_app.formats.source import MAX_ROW_BYTES, is_blank
+from datasets_app.formats.threads import Threads, parent_column
 
 
 def note(item: Row | Problem, outcome: Outcome) -> bool:
@@ -46,6 +49,9 @@ class Intake:
     ):
         self.writer, self.columns = RowsWriter(target, shape.kind, packed=packed), Columns(shape, mapping)
         self.shape, self.mapping, self.outcome, self.plain = shape, mapping, outcome, plain
+        parent = parent_column(outcome.columns)
+        self.threads = Threads(parent) if parent else None
+        self.places = places_in(mapping)
 
     def take(self, item: Row | Problem) -> None:
         if not note(item, self.outcome):
@@ -57,6 +63,10 @@ class Intake:
         line = item.line or 0
         if words := self.columns.row(item.data):  # type: ignore[union-attr]
             self._note("two_formats", words, line)
+        if gap := next((place for place in self.places if is_empty(item.data, place)), None):  # type: ignore[union-attr]
+            self._note("template_gap", f"“{gap[:60]}” has no value here; the template was filled without it.", line)
+        if self.threads:
+            self.threads.row(item.data, line, self.outcome.rows, self.writer.rows)  # type: ignore[union-attr]
         self.writer.add(line, row.values | {"extra": row.extra}, row.size)
 
     def take_block(self, block: Checked) -> None:
@@ -105,5 +115,5 @@ class Intake:
         self.outcome.valid_rows = self.writer.rows
         if self.writer.rows:
             self.outcome.summary = {"filled": self.columns.as_dict()}
-            for problem in self.columns.findings():
+            for problem in chain(self.columns.findings(), self.threads.findings() if self.threads else ()):
                 self.outcome.problems.add(problem)

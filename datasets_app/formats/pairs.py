@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from datasets_app.formats.conversation import Message, Warn, decoded, message_of, messages_of
+from datasets_app.formats.conversation import Message, Warn, decoded, message_of, messages_of, tools_of, warn_of_media
 from datasets_app.formats.jsonrows import kind_of
 from datasets_app.formats.problems import RowError
 
@@ -39,7 +39,7 @@ def preference(row: dict[str, Any], warn: Warn) -> dict[str, Any]:
         raise RowError(
             "missing_field", "There is no “prompt”, and the two answers do not begin with the same turns.", column="prompt"
         )
-    return {"prompt": prompt, "chosen": chosen, "rejected": rejected}
+    return {"prompt": prompt, "chosen": chosen, "rejected": rejected, **_offered(row, warn)}
 
 
 def unpaired(row: dict[str, Any], warn: Warn) -> dict[str, Any]:
@@ -59,7 +59,7 @@ def unpaired(row: dict[str, Any], warn: Warn) -> dict[str, Any]:
         prompt, completion = completion[:-1], completion[-1:]
     if not prompt:
         raise RowError("missing_field", "There is no “prompt”.", column="prompt")
-    return {"prompt": prompt, "completion": completion, "label": label}
+    return {"prompt": prompt, "completion": completion, "label": label, **_offered(row, warn)}
 
 
 def has_label(row: dict[str, Any]) -> bool:
@@ -71,6 +71,16 @@ def has_label(row: dict[str, Any]) -> bool:
     except RowError:
         return False
     return True
+
+
+def _offered(row: dict[str, Any], warn: Warn) -> dict[str, Any]:
+    """The tools the row offers, where it does; what else it has beside text is said."""
+    warn_of_media(row, warn)
+    given = row.get("tools")
+    if given is None and isinstance(row.get("input"), dict):
+        given = row["input"].get("tools")
+    tools = tools_of(given)
+    return {"tools": tools} if tools else {}
 
 
 def _name(row: dict[str, Any], names: tuple[str, ...]) -> str:

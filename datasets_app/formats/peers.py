@@ -91,10 +91,24 @@ def entry_mapping(entry: dict[str, Any]) -> dict[str, Any]:
 def _alpaca(entry: dict[str, Any], columns: dict[str, str]) -> dict[str, Any]:
     shared = {name: columns[name] for name in ("system", "history", "tools") if name in columns}
     if entry.get("ranking"):
-        names = {"prompt": "instruction", "query": "input", "chosen": "chosen", "rejected": "rejected", "system": "system"}
+        names = {
+            "prompt": "instruction",
+            "query": "input",
+            "chosen": "chosen",
+            "rejected": "rejected",
+            "system": "system",
+            "tools": "tools",
+        }
         return {ours: columns[theirs] for theirs, ours in names.items() if theirs in columns}
     if "kto_tag" in columns:
-        names = {"prompt": "instruction", "query": "input", "response": "output", "kto_tag": "kto_tag", "system": "system"}
+        names = {
+            "prompt": "instruction",
+            "query": "input",
+            "response": "output",
+            "kto_tag": "kto_tag",
+            "system": "system",
+            "tools": "tools",
+        }
         return {ours: columns[theirs] for theirs, ours in names.items() if theirs in columns}
     if "prompt" in columns and not {"response", "query"} & set(columns):
         return {"text": columns["prompt"]}  # their way to name the column of a pre-training text
@@ -105,7 +119,7 @@ def _alpaca(entry: dict[str, Any], columns: dict[str, str]) -> dict[str, Any]:
 def _conversation(entry: dict[str, Any], columns: dict[str, str]) -> dict[str, Any]:
     ours = "messages" if entry.get("formatting") == "openai" else "conversations"
     mapping: dict[str, Any] = {ours: columns["messages"]} if "messages" in columns else {}
-    names = ("chosen", "rejected", "system") if entry.get("ranking") else ("system", "kto_tag" if "kto_tag" in columns else "tools")
+    names = ("chosen", "rejected", "system", "tools") if entry.get("ranking") else ("kto_tag", "system", "tools")
     mapping |= {name: columns[name] for name in names if name in columns}
     options = _tags(entry.get("tags"))
     return mapping | ({"options": options} if options else {})

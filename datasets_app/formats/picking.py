@@ -96,6 +96,17 @@ def columns_in(pick: Any) -> Iterator[str]:
         yield from (str(steps_of(path)[0]) for _, path in parts_of(pick["template"]) if path)
 
 
+def places_in(mapping: Mapping[str, Any]) -> list[str]:
+    """The places that the templates of a mapping fill."""
+    templates = (pick["template"] for pick in fields_of(mapping).values() if isinstance(pick, dict) and "template" in pick)
+    return list(dict.fromkeys(path for template in templates for _, path in parts_of(template) if path))
+
+
+def is_empty(row: Mapping[str, Any], path: str) -> bool:
+    """Whether a row has nothing there that a template could show."""
+    return not _shown(_at(row, path)).strip()
+
+
 def fields_of(mapping: Mapping[str, Any]) -> dict[str, Any]:
     """A mapping without its options."""
     return {field: pick for field, pick in mapping.items() if field != OPTIONS}

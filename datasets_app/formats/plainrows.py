@@ -16,6 +16,7 @@ from datasets_app.formats.blocks import Checked, nothing
 from datasets_app.formats.picking import fields_of, options_of
 from datasets_app.formats.plainshapes import MOST_EXTRA, Plain, plain_line
 from datasets_app.formats.schemas import SHAPES, Shape
+from datasets_app.formats.threads import parent_column
 
 FEW = 300  # bytes of a line on average, from which on there are few of them
 
@@ -29,7 +30,7 @@ def plain_of(head: bytes, shape: Shape, mapping: Mapping[str, Any]) -> Plain | N
         row, text = json.loads(line), line.decode()
     except (ValueError, RecursionError):
         return None
-    if not isinstance(row, dict) or any(_is_odd(name) for name in row) or not _is_alone(shape, row, mapping):
+    if not isinstance(row, dict) or parent_column(row) or any(_is_odd(name) for name in row) or not _is_alone(shape, row, mapping):
         return None
     plain = plain_line(text, row, shape, mapping)
     return plain if plain is not None and len(check(line, plain).lines) else None

@@ -22,8 +22,8 @@ LEVEL = 1  # of Zstandard
 COLUMNS = {
     "sft": ("messages", "tools"),
     "text": ("text",),
-    "preference": ("prompt", "chosen", "rejected"),
-    "unpaired": ("prompt", "completion", "label"),
+    "preference": ("prompt", "chosen", "rejected", "tools"),
+    "unpaired": ("prompt", "completion", "label", "tools"),
 }
 PLAIN = frozenset({"line", "text", "label"})
 EXTRA = "extra"

@@ -57,6 +57,10 @@ _TABLE = (
     Rule("missing_field", "row", "error", "Missing fields", "Something the format needs is not there."),
     Rule("empty_field", "row", "error", "Empty fields", "Something the format needs is there and empty."),
     Rule("wrong_type", "row", "error", "Values of the wrong type", "A number or an object stands where text or a list must be."),
+    Rule("template_gap", "row", "warning", "Template places without a value", "The mapping's template names a column that is empty or missing in this row."),
+    Rule("rows_continue", "row", "info", "Rows that continue other rows", "The rows name a parent; each is learned by itself, without what came before."),
+    Rule("unknown_parent", "row", "warning", "Parents that are not in the file", "The row continues another one that is not there, or itself."),
+    Rule("parent_cycle", "row", "warning", "Rows that continue each other in a circle", "No row of the circle is the first."),
     Rule("two_formats", "row", "warning", "Rows that fit two formats", "The row has the fields of another format too; those are unused."),
     Rule("unused_columns", "row", "info", "Columns that are not used", "They are kept for splitting, but nothing is learned from them."),
     Rule("media_ignored", "row", "warning", "Images, videos or sounds", "Only the text of these rows is learned."),
@@ -78,6 +82,7 @@ _TABLE = (
     # --- messages ---------------------------------------------------------------------------------------------------------
     Rule("unknown_role", "messages", "error", "Unknown roles", "Roles are system, user, assistant and tool (and their usual other names)."),
     Rule("empty_content", "messages", "error", "Turns without text", "A user's or assistant's turn says nothing."),
+    Rule("media_part", "messages", "error", "Images or sounds inside a turn", "Only text can be learned. Take these parts out, or leave the rows out."),
     Rule("no_assistant", "messages", "error", "Conversations without an answer", "Without an assistant's turn there is nothing to learn."),
     Rule("no_user", "messages", "warning", "Conversations without a question", "The assistant answers nobody: the model learns to speak unasked."),
     Rule("system_not_first", "messages", "warning", "System turns in the middle", "Many chat templates refuse a system turn that is not the first.",
@@ -138,6 +143,12 @@ _TABLE = (
     Rule("mixed_languages", "set", "info", "Several languages", "Rows of another language than most (a guess from common words and scripts)."),
 )  # fmt: skip
 
+_NOT_LOOKED_FOR = """
+Toxicity. A list of words calls quotations, medicine and names toxic and misses every insult without such a word; a classifier is a
+model of its own that has to be chosen, downloaded and judged. We don't pretend to either. Rows that you have scored yourself can be
+divided or left out by that column before the upload.
+"""
+
 RULES: dict[str, Rule] = {rule.id: rule for rule in _TABLE}
 LEVELS = ("file", "row", "messages", "tools", "preference", "tokens", "set")
 SEVERITIES = ("error", "warning", "info")
@@ -174,6 +185,7 @@ def as_markdown() -> str:
                     f"| `{rule.id}` | {rule.severity} | {rule.title} | {rule.why} | {rule.fix.replace('|', chr(92) + '|')} |"
                 )
         lines.append("")
+    lines += ["## What is not looked for", "", *_NOT_LOOKED_FOR.strip().splitlines(), ""]
     return "\n".join(lines).replace("<|im_end|>", "`<\\|im_end\\|>`")
 
 

@@ -3,8 +3,8 @@
 Canonical rows by kind, each value a JSON list of messages {role, content, …} unless said otherwise:
     sft          messages, tools (JSON list or None)
     text         text (plain text)
-    preference   prompt, chosen, rejected
-    unpaired     prompt, completion, label (bool)
+    preference   prompt, chosen, rejected, tools
+    unpaired     prompt, completion, label (bool), tools
 To add a shape, add a row to SHAPES.
 """
 
@@ -19,6 +19,7 @@ from typing import Any
 
 from datasets_app.formats import pairs
 from datasets_app.formats.conversation import (
+    MEDIA,
     THOUGHTS,
     Message,
     Warn,
@@ -28,6 +29,7 @@ from datasets_app.formats.conversation import (
     renamed,
     thought_of,
     tools_of,
+    warn_of_media,
 )
 from datasets_app.formats.jsonrows import kind_of
 from datasets_app.formats.picking import MISSING, columns_of, fields_of, options_of, pick_from
@@ -111,19 +113,18 @@ def segments(row: dict[str, Any], warn: Warn) -> dict[str, Any]:
     return _sft(row, turns, "segments", warn)
 
 
-_ASKED = ("prompt", "instruction", "input", "question", "system")
-_MEDIA = ("images", "image", "videos", "audios")
+_ASKED = ("prompt", "instruction", "input", "question", "system", "tools", *MEDIA)
 SHAPES = (  # the most particular first: a preference row also looks like a conversation
     Shape("preference", "preference", (pairs.CHOSEN, pairs.REJECTED), (*_ASKED, *pairs.CONVERSATIONS), pairs.preference),
     Shape("kto", "unpaired", (pairs.LABEL, (*pairs.ANSWER, *pairs.CONVERSATIONS)), _ASKED, pairs.unpaired, pairs.has_label),
-    Shape("openai", "sft", (("messages",),), ("system", "tools", *_MEDIA), conversation),
-    Shape("sharegpt", "sft", (("conversations", "conversation", "dialog"),), ("system", "tools", *_MEDIA), conversation),
-    Shape("alpaca", "sft", (("instruction",), ("output",)), ("input", "system", "history", "tools", *THOUGHTS, *_MEDIA), alpaca),
+    Shape("openai", "sft", (("messages",),), ("system", "tools", *MEDIA), conversation),
+    Shape("sharegpt", "sft", (("conversations", "conversation", "dialog"),), ("system", "tools", *MEDIA), conversation),
+    Shape("alpaca", "sft", (("instruction",), ("output",)), ("input", "system", "history", "tools", *THOUGHTS, *MEDIA), alpaca),
     Shape(
         "prompt_completion",
         "sft",
         (("prompt",), ("completion",)),
-        ("system", "history", "tools", *THOUGHTS, *_MEDIA),
+        ("system", "history", "tools", *THOUGHTS, *MEDIA),
         prompt_completion,
     ),
     Shape("prompt_completion", "sft", (("segments",),), (), segments),
@@ -211,8 +212,7 @@ _json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=Fa
 
 def _sft(row: dict[str, Any], messages: list[Message], field: str, warn: Warn) -> dict[str, Any]:
     check_conversation(messages, field, warn)
-    if media := next((name for name in _MEDIA if row.get(name)), None):
-        warn("media_ignored", f"What “{media}” holds is not learned: only text is.", media)
+    warn_of_media(row, warn)
     return {"messages": messages, "tools": tools_of(row.get("tools"))}
 
 

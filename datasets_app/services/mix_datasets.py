@@ -35,8 +35,8 @@ def mix_datasets(
     """
     if not name.strip():
         raise invalid_field("name", "Give the mixture a name.")
-    _refuse_parts(parts)
-    counts = rows_of_parts([(_usable(part.dataset), part.weight) for part in parts], rows)
+    refuse_parts(parts)
+    counts = rows_of_parts([(usable_rows(part.dataset), part.weight) for part in parts], rows)
     described = [
         {"dataset_id": part.dataset.pk, "name": part.dataset.name, "version": part.dataset.version,
          "content_hash": part.dataset.content_hash, "weight": part.weight, "rows": count}
@@ -68,7 +68,7 @@ def rows_of_parts(parts: list[tuple[int, float]], rows: int | None) -> list[int]
     ]
 
 
-def _refuse_parts(parts: list[Part]) -> None:
+def refuse_parts(parts: list[Part]) -> None:
     if not 2 <= len(parts) <= MOST_PARTS:
         raise invalid_field("parts", f"Name two to {MOST_PARTS} datasets.")
     if any(not part.weight > 0 or part.weight > 1e9 for part in parts):
@@ -82,5 +82,5 @@ def _refuse_parts(parts: list[Part]) -> None:
         raise invalid_field("parts", f"The datasets are of different kinds ({', '.join(sorted(kinds))}); a mixture has one.")
 
 
-def _usable(dataset: Dataset) -> int:
+def usable_rows(dataset: Dataset) -> int:
     return dataset.report.get("valid_rows") or dataset.rows or 0

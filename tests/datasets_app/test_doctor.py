@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from datasets_app.doctor import texts
 from datasets_app.doctor.examination import examine as look_closer
+from datasets_app.formats import rowsfile
 from datasets_app.formats.convert import convert
 from datasets_app.formats.outcome import Outcome
 from datasets_app.formats.problems import KEPT_PER_RULE, Problem
@@ -199,6 +200,41 @@ def test_equal_rows_are_told_however_they_are_written(examine: Examine) -> None:
     twins = found(examine(*ways), "duplicate")
     assert [problem.line for problem in twins] == [2, 3, 4]
     assert twins[0].message == "The same as the row on line 1."
+
+
+def test_rows_that_continue_others_are_looked_up(examine: Examine) -> None:
+    rows = [
+        asks(f"q{n}") | {"id": f"r{n}", "parent_id": parent} for n, parent in enumerate([None, "r0", "r9", "r3", "r5", "r4", "r4"])
+    ]
+    outcome = examine(*rows)
+    assert "6 rows name the row they continue" in found(outcome, "rows_continue")[0].message
+    assert [(problem.line, problem.row) for problem in found(outcome, "unknown_parent")] == [(3, 3), (4, 4)]
+    assert [problem.line for problem in found(outcome, "parent_cycle")] == [5, 6, 7]
+    assert found(examine(*(asks(f"q{n}") | {"id": n} for n in range(3))), "rows_continue") == []
+
+
+def test_a_templates_empty_places_are_told(examine: Examine) -> None:
+    rows = [{"title": "T", "body": "B", "a": "x"}, {"title": "T", "body": " ", "a": "x"}, {"title": "T", "a": "x"}]
+    outcome = examine(*rows, mapping={"prompt": {"template": "{title}: {body}"}, "completion": "a"})
+    assert [problem.line for problem in found(outcome, "template_gap")] == [2, 3]
+
+
+def test_tools_of_comparisons_are_kept_and_looked_at(examine: Examine, tmp_path: Path) -> None:
+    pair = {"prompt": [USER], "chosen": [CALL, RESULT, ANSWER], "rejected": [ANSWER | {"content": "no"}]}
+    judged = {"prompt": [USER], "completion": [ANSWER], "label": True, "tools": json.dumps([ADD])}
+    outcome = examine(
+        pair,
+        pair | {"tools": [ADD]},
+        {
+            "input": {"messages": [USER], "tools": [ADD]},
+            "preferred_output": [ANSWER],
+            "non_preferred_output": [ANSWER | {"content": "no"}],
+        },
+    )
+    assert [problem.line for problem in found(outcome, "unknown_tool")] == [1]
+    assert [row["tools"] for row in rowsfile.read_slice(tmp_path / "out.parquet", 0, 9)] == [None, [ADD], [ADD]]
+    examine(judged)
+    assert rowsfile.read_slice(tmp_path / "out.parquet", 0, 9)[0]["tools"] == [ADD]
 
 
 BAD = ("{broken", '{"prompt": "only"}', '["list"]', '{"prompt": "a", "completion": 3}')

@@ -130,7 +130,7 @@ REFUSED = {
     "role is a number": ("sharegpt", {"conversations": [{"from": 1, "value": "x"}]}, "unknown_role", "conversations", "conversations[0].from"),
     "no text": ("openai", {"messages": [USER, {"role": "assistant", "content": ""}]}, "empty_content", "messages", "messages[1].content"),
     "picture": (
-        "openai", {"messages": [{"role": "user", "content": [{"type": "image_url"}]}, ANSWER]}, "wrong_type", "messages", "messages[0].content",
+        "openai", {"messages": [{"role": "user", "content": [{"type": "image_url"}]}, ANSWER]}, "media_part", "messages", "messages[0].content",
     ),
     "no answer": ("openai", {"messages": [USER]}, "no_assistant", "messages", ""),
     "bad call": (
