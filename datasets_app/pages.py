@@ -28,7 +28,7 @@ from finetune.core.errors import DomainError
 from finetune.core.pages import page_of, refuse, render_page
 
 ROWS_A_PAGE = 10
-RENDER_WAIT = 10.0  # seconds for a worker to render the rows of one page
+RENDER_WAIT = 3.0  # seconds for a worker to render the rows of one page; then the page asks again by itself
 
 
 def _find(request: HttpRequest, pk: int) -> Dataset:
@@ -91,10 +91,19 @@ def _rows(request: HttpRequest, dataset: Dataset) -> dict[str, Any]:
     asked: dict[str, Any] = {"dataset": dataset, "offset": (wanted - 1) * ROWS_A_PAGE, "limit": ROWS_A_PAGE, "search": search}
     preview = preview_dataset(**asked, split=wish["split"], rule=wish["rule"])
     page = Paginator(range(preview.total), ROWS_A_PAGE).get_page(wanted)
-    rendered, refusal = _rendered(dataset, preview.rows, wish)
+    rendered, refusal, waiting = _rendered(dataset, preview.rows, wish)
     shown = list(zip_longest(preview.rows, rendered))
     models = tokenizers_of(request)
-    return {"preview": preview, "page": page, "search": search, "shown": shown, "refusal": refusal, "models": models, **wish}
+    return {
+        "preview": preview,
+        "page": page,
+        "search": search,
+        "shown": shown,
+        "refusal": refusal,
+        "waiting": waiting,
+        "models": models,
+        **wish,
+    }
 
 
 def _wish(request: HttpRequest, dataset: Dataset) -> dict[str, Any]:
@@ -108,16 +117,18 @@ def _wish(request: HttpRequest, dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def _rendered(dataset: Dataset, rows: list[dict[str, Any]], wish: dict[str, Any]) -> tuple[list[Any], str]:
-    """The rows through the model's template, or in words why not."""
+def _rendered(dataset: Dataset, rows: list[dict[str, Any]], wish: dict[str, Any]) -> tuple[list[Any], str, bool]:
+    """The rows through the model's template, or in words why not, and whether it is worth asking again."""
     if wish["model_id"] is None:
-        return [], ""
+        return [], "", False
     try:
-        return render_rows(
-            dataset=dataset, rows=rows, model_id=wish["model_id"], max_length=wish["max_length"], wait=RENDER_WAIT
-        ), ""
+        return (
+            render_rows(dataset=dataset, rows=rows, model_id=wish["model_id"], max_length=wish["max_length"], wait=RENDER_WAIT),
+            "",
+            False,
+        )
     except DomainError as error:
-        return [], error.message
+        return [], error.message, error.code == "no_worker"
 
 
 @require_POST

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import time
 import uuid
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from finetune.core.errors import Conflict, Unavailable, invalid_field
 logger = logging.getLogger(__name__)
 WAIT_SECONDS = 12.0  # the first time a worker loads its libraries
 KEEP_SECONDS = 3600
+PATIENCE = 60  # seconds in which the same rows are not asked for again
 MOST_CHARACTERS = 40_000  # of one row
 NO_WORKER = "No worker rendered the rows in time. It may be busy answering a prompt, or not running. Try again in a moment."
 Rendered = list[list[dict[str, Any]]]
@@ -31,7 +33,7 @@ def render_rows(
     """For each row its segments [{text, trained, cut}]; `cut` lies beyond `max_length`.
 
     Invalid when the model is not the owner's or has no tokenizer here; Unavailable when no worker answers within `wait`
-    seconds; Conflict with the reason when the tokenizer can't be loaded.
+    seconds (what it makes later is kept for who asks again); Conflict with the reason when the tokenizer can't be loaded.
     """
     if max_length is not None and max_length < 8:
         raise invalid_field("max_length", "Must be 8 or more.")
@@ -41,7 +43,23 @@ def render_rows(
     request = {"directory": str(directory), "kind": dataset.kind, "rows": rows, "max_length": max_length}
     key = _key(request, tokens.fingerprint(directory))
     found = cache.get(key)
+    if found is None and cache.get(_waiting(key)):  # asked before, by somebody who did not wait so long
+        return _awaited(key, wait)
     return found if found is not None else _asked(request | {"key": key}, wait)
+
+
+def _waiting(key: str) -> str:
+    return f"{key}:waiting"
+
+
+def _awaited(key: str, wait: float) -> Rendered:
+    """What a request before this one brings, if it does in time."""
+    until = time.monotonic() + wait
+    while (found := cache.get(key)) is None and time.monotonic() < until and cache.get(_waiting(key)):
+        time.sleep(streams.POLL_SECONDS)
+    if found is None:
+        raise Unavailable(NO_WORKER, code="no_worker", retry_after=5)
+    return found
 
 
 def _key(request: dict[str, Any], fingerprint: str) -> str:
@@ -62,7 +80,7 @@ def _asked(request: dict[str, Any], wait: float) -> Rendered:
         seconds += streams.POLL_SECONDS
         if seconds >= wait:
             break
-    streams.cancel(request_id)
+    cache.set(_waiting(request["key"]), True, PATIENCE)  # a cold worker finishes what it began; who asks again finds it
     raise Unavailable(NO_WORKER, code="no_worker", retry_after=5)
 
 
@@ -81,6 +99,7 @@ def render(request_id: str) -> None:
         logger.exception("Rows could not be rendered.")
         words = "The rows could not be rendered with this tokenizer; the reason is in the worker's log."
         streams.publish(request_id, {"type": streams.ERROR, "message": words})
+        cache.delete(_waiting(request["key"]))
         return
     cache.set(request["key"], rendered, KEEP_SECONDS)
     streams.publish(request_id, {"type": streams.END, "rendered": rendered})

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.test import Client
 from rest_framework.test import APIClient
 
 from accounts.models import User
@@ -53,6 +54,26 @@ def test_nobody_waits_for_a_worker_that_is_not_there(alice: User, tokenizer_dir:
     rows = preview_dataset(dataset=dataset).rows
     with pytest.raises(Unavailable, match="No worker"):
         render_rows(dataset=dataset, rows=[*rows, {"nobody": "waits"}], model_id=model.pk, wait=1)
+
+
+def test_what_a_cold_worker_brings_late_is_there_for_who_asks_again(
+    alice: User, client: Client, tokenizer_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queued: list[str] = []
+    monkeypatch.setattr(module.render, "delay_on_commit", queued.append)
+    monkeypatch.setattr("datasets_app.pages.RENDER_WAIT", 0.1)
+    model, dataset = make_base_model(alice, path=str(tokenizer_dir)), make_read(alice, jsonl(*pairs(3)))
+    client.force_login(alice)
+    address = f"/datasets/{dataset.pk}?model_id={model.pk}"
+    for _ in range(2):
+        assert "Waiting for a worker" in client.get(address).content.decode()
+    assert len(queued) == 1
+    thread = threading.Thread(target=module.render, args=(queued[0],))
+    thread.start()
+    thread.join()
+    shown = client.get(address).content.decode()
+    assert "Waiting for a worker" not in shown
+    assert "seg-trained" in shown
 
 
 def test_a_tokenizer_that_can_not_be_loaded_is_said(alice: User, tmp_path: Path, worker: list[str]) -> None:

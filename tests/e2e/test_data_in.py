@@ -1,4 +1,5 @@
-"""Bringing data in, in a real browser: several files with an outcome each, a mapping tried and applied; and all of it without JavaScript."""
+"""Bringing data in, in a real browser: five files at once, one of them bad; one is mapped, one fixed, one divided, two are combined; and
+what brings data in without JavaScript."""
 
 from __future__ import annotations
 
@@ -34,6 +35,12 @@ def files_in(folder: Path) -> list[Path]:
     (folder / "odd.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ODD))
     (folder / "school.csv").write_text("question,answer\n" + "".join(f"What is {n} plus 1?,It is {n + 1}.\n" for n in range(30)))
     (folder / "empty.jsonl").write_text("")
+    (folder / "marked.jsonl").write_text(
+        "".join(json.dumps({"prompt": f"q{n}", "completion": f"a{n}<|im_end|>"}) + "\n" for n in range(60))
+    )
+    (folder / "facts.json").write_text(
+        json.dumps([{"instruction": f"Fact {n}?", "input": "", "output": f"It is {n}."} for n in range(40)], indent=1)
+    )
     return sorted(folder.iterdir())
 
 
@@ -64,7 +71,61 @@ def test_files_are_dropped_and_mapped(stack: Stack, tmp_path: Path) -> None:
         page.get_by_role("button", name="Read the file with this").click()
         page.wait_for_url(re.compile(r"/datasets/\d+$"))
         expect(page.get_by_role("link", name="Fine-tune on this")).to_be_visible(timeout=60_000)
+        fix_one(page, stack)
+        split_one(page, stack)
+        combine_two(page, stack)
         assert problems == []
+
+
+def open_dataset(page: Page, stack: Stack, name: str) -> None:
+    page.goto(f"{stack.url}/datasets/")
+    page.get_by_role("link", name=name, exact=True).click()
+    page.wait_for_url(re.compile(r"/datasets/\d+$"))
+
+
+def fix_one(page: Page, stack: Stack) -> None:
+    """All sixty rows with the problem can be paged through; fixed, the next version has none."""
+    open_dataset(page, stack, "marked")
+    page.locator("select[name=rule]").select_option("special_tokens")
+    expect(page.locator("#rows .chat")).to_have_count(10)
+    page.goto(f"{page.url.partition('?')[0]}?rule=special_tokens&page=6")
+    expect(page.locator("#rows")).to_contain_text("Line 60")
+    page.get_by_role("navigation", name="Parts of this dataset").get_by_role("link", name="Problems").click()
+    shoot(page, "22-problems")
+    page.get_by_role("button", name="Make a fixed version").click()
+    page.wait_for_url(re.compile(r"/datasets/\d+$"))
+    expect(page.get_by_role("link", name="Fine-tune on this")).to_be_visible(timeout=60_000)
+    expect(page.locator("#rows")).not_to_contain_text("im_end")
+
+
+def split_one(page: Page, stack: Stack) -> None:
+    open_dataset(page, stack, "facts")
+    page.get_by_role("navigation", name="Parts of this dataset").get_by_role("link", name="Split").click()
+    page.get_by_role("button", name="Divide").click()
+    expect(page.locator("#main")).to_contain_text("36 · 90.0 %")
+    expect(page.get_by_role("link", name="Parquet")).to_have_count(2)
+
+
+def combine_two(page: Page, stack: Stack) -> None:
+    """The counts follow what is chosen, before anything is made."""
+    page.goto(f"{stack.url}/datasets/mix")
+    page.get_by_role("row", name="facts").get_by_role("checkbox").check()
+    page.get_by_role("row", name="school").get_by_role("checkbox").check()
+    page.get_by_label("Weight of facts").fill("3")
+    expect(page.locator("#preview")).to_contain_text("40 of 40")
+    expect(page.locator("#preview")).to_contain_text("13 of 30")
+    shoot(page, "23-mix")
+    accessible(page)
+    page.get_by_label("Name of the mixture").fill("both")
+    page.get_by_role("button", name="Make the mixture").click()
+    page.wait_for_url(re.compile(r"/datasets/\d+$"))
+    expect(page.get_by_role("link", name="Fine-tune on this")).to_be_visible(timeout=60_000)
+    page.goto(f"{stack.url}/datasets/gates")
+    page.get_by_label("Problem").select_option("duplicate")
+    page.get_by_role("button", name="Add gate").click()
+    expect(page.locator("#main")).to_contain_text("Duplicate rows: at most 0.0 %")
+    shoot(page, "24-gates")
+    accessible(page)
 
 
 def map_them(page: Page) -> None:
