@@ -3,10 +3,10 @@
 source    an uploaded file, open for one pass: what kind it is, how packed and encoded (encoding), its lines, how far reading has come
 bundle    several files that are one data set; hubfiles: which files of a Hub repository those are
 jsonrows, jsonarray, csvrows, textrows, parquetrows    the readers: bytes → Row or Problem, each with the line it stands on
-chatblocks    the quick way for plain chats: whole blocks of lines checked by Arrow, the unusual ones handed back
+blocks, plainrows, plainshapes    the quick way for JSON Lines: whole blocks of lines told by a pattern, the unusual ones handed back
 mapping   our field ← what fills it (picking: column, path, constant, template); peers: LLaMA-Factory's and Axolotl's ways to say it
 schemas   which shape the rows have; one raw row → the canonical row (conversation and pairs know the details)
-convert   the one pass: read, recognise, normalise, count, write
+convert   the one pass: read, recognise (recognise), normalise, count, write (intake); outcome: what was found, columns and threads with it
 rowsfile  canonical rows as Parquet, written in bounded memory and read at any offset
-problems, rules    what is wrong with which line, counted in full and kept in part
+problems, rules    what is wrong with which line, counted in full and kept in part; problemindex: which rows have which problem
 """
