@@ -6,6 +6,8 @@ from typing import Any
 
 from django import forms
 
+from accounts.notice_models import Notification
+
 
 def _password(label: str, autocomplete: str, **options: Any) -> forms.CharField:
     widget = forms.PasswordInput(attrs={"autocomplete": autocomplete})
@@ -63,3 +65,21 @@ class ApiKeyForm(forms.Form):
         required=False,
         choices=[("30", "30 days"), ("90", "90 days"), ("365", "A year"), ("", "Until I revoke it")],
     )
+
+
+class ChannelsForm(forms.Form):
+    KINDS = [choice for choice in Notification.Kind.choices if choice[0] != Notification.Kind.TEST]
+
+    kinds = forms.MultipleChoiceField(label="Tell me when", required=False, choices=KINDS, widget=forms.CheckboxSelectMultiple)
+    email = forms.BooleanField(label="By e-mail, to the address of my profile", required=False)
+    webhook_url = forms.CharField(
+        label="By webhook",
+        required=False,
+        max_length=500,
+        widget=forms.URLInput(attrs={"placeholder": "https://example.org/hooks/aifinetune", "autocomplete": "off"}),
+        help_text="Each notification is posted there as JSON, signed, and tried again for two hours.",
+    )
+
+
+class DeleteAccountForm(forms.Form):
+    password = _password("Your password", "current-password")

@@ -21,6 +21,8 @@ class User(AbstractUser):
     email = models.EmailField("e-mail address")
     # The person who set this installation up. A constraint, not a check, so that two first visitors can't both be it.
     is_owner = models.BooleanField(default=False, editable=False)
+    # When the person asked for their account to be deleted. It is inactive from then on; a worker removes what is theirs.
+    deletion_asked_at = models.DateTimeField(null=True, editable=False)
 
     objects: ClassVar[UserManager] = UserManager()
 

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from accounts import access_api, access_pages
+from accounts import access_api, access_pages, notice_pages
 from accounts import api as views
 from accounts import pages as web
 
@@ -20,6 +20,11 @@ pages = [
     path("settings/sessions/end-others", access_pages.end_others, name="settings-sessions-end-others"),
     path("settings/sessions/<int:pk>/end", access_pages.end_session, name="settings-session-end"),
     path("settings/sign-ins/<int:pk>/end", access_pages.end_family, name="settings-family-end"),
+    path("notifications", notice_pages.notifications, name="notifications"),
+    path("notifications/read", notice_pages.read, name="notifications-read"),
+    path("settings/notifications", notice_pages.channels, name="settings-notifications"),
+    path("settings/notifications/save", notice_pages.save, name="settings-notifications-save"),
+    path("settings/notifications/test", notice_pages.test, name="settings-notifications-test"),
     path("settings/api-keys", access_pages.api_keys, name="settings-api-keys"),
     path("settings/api-keys/new", access_pages.create_key, name="settings-api-key-new"),
     path("settings/api-keys/<int:pk>/revoke", access_pages.revoke_key, name="settings-api-key-revoke"),

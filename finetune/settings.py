@@ -206,6 +206,7 @@ CELERY_BEAT_SCHEDULE = {
     "reconcile-jobs": {"task": "training.services.reconcile_jobs.reconcile", "schedule": 15.0},
     "reconcile-datasets": {"task": "datasets_app.services.reconcile_datasets.reconcile", "schedule": 60.0},
     "prune-files": {"task": "finetune.operations.services.prune_files.prune", "schedule": crontab(hour=4, minute=20)},
+    "remove-accounts": {"task": "finetune.operations.services.delete_account.remove_accounts", "schedule": 30.0},
     "reconcile-models": {"task": "models_app.services.reconcile_models.reconcile", "schedule": 60.0},
     "reconcile-evaluations": {"task": "models_app.services.reconcile_evaluations.reconcile", "schedule": 60.0},
 }
@@ -289,6 +290,18 @@ SPECTACULAR_SETTINGS = {
         "EventKind": "training.models.JobEvent.Kind",
     },
 }
+
+# --- Mail --------------------------------------------------------------------------------------------------
+# Without EMAIL_HOST no e-mail is sent, and the settings pages say so.
+EMAIL_HOST = env.env_str("EMAIL_HOST")
+EMAIL_PORT = env.env_int("EMAIL_PORT", 587, minimum=1)
+EMAIL_HOST_USER = env.env_str("EMAIL_HOST_USER")
+EMAIL_HOST_PASSWORD = env.env_str("EMAIL_HOST_PASSWORD")
+EMAIL_USE_TLS = env.env_bool("EMAIL_USE_TLS", True)
+EMAIL_TIMEOUT = 20
+DEFAULT_FROM_EMAIL = env.env_str("DEFAULT_FROM_EMAIL", "aifinetune@localhost")
+# This site's own address, for links in e-mails and webhooks.
+SITE_URL = env.env_str("SITE_URL").rstrip("/")
 
 # --- Outside systems ---------------------------------------------------------------------------------------
 HF_ENDPOINT = env.env_str("HF_ENDPOINT", "https://huggingface.co")

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from django import template
+
+from accounts import unread
 
 register = template.Library()
 
@@ -12,6 +15,8 @@ PAGES = [
     ("settings", "Account"),
     ("settings-sessions", "Sign-ins"),
     ("settings-api-keys", "API keys"),
+    ("settings-notifications", "Notifications"),
+    ("account-delete", "Delete account"),
 ]
 BROWSERS = (("Edg", "Edge"), ("OPR", "Opera"), ("Firefox", "Firefox"), ("Chrome", "Chrome"), ("Safari", "Safari"))
 SYSTEMS = (
@@ -39,3 +44,9 @@ def device(user_agent: str) -> str:
         return f"{browser} on {system}" if system else browser
     program = re.match(r"[\w.-]{2,40}", user_agent)
     return program.group() if program else "Unknown device"
+
+
+@register.simple_tag
+def unread_notifications(user: Any) -> int:
+    """How many this person has not read."""
+    return unread.count(user)

@@ -1,5 +1,6 @@
 """The background halves, so that Celery finds them."""
 
+from finetune.operations.services.delete_account import remove_accounts
 from finetune.operations.services.prune_files import prune
 
-__all__ = ["prune"]
+__all__ = ["prune", "remove_accounts"]

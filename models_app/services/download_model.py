@@ -15,6 +15,8 @@ from django.conf import settings
 from django.utils import timezone
 
 from accounts.limits import refuse_when_full
+from accounts.notice_models import Notification
+from accounts.services.notify import notify
 from accounts.stored_token import stored_token
 from finetune.core import hub, hub_models
 from finetune.core.errors import Conflict, DomainError, Unavailable, invalid_field
@@ -126,6 +128,11 @@ def _work(model: LanguageModel, folder: Path) -> None:
 def _fail(model: LanguageModel, words: str) -> None:
     if model.move(S.FAILED, when=S.DOWNLOADING, error=words, progress=None, updated_at=timezone.now()):
         announce(model)
+        _tell(model, Notification.Kind.DOWNLOAD_FAILED, f"“{model.name}” could not be downloaded", words)
+
+
+def _tell(model: LanguageModel, kind: str, title: str, text: str) -> None:
+    notify(user=model.owner, kind=kind, title=title, text=text, path=f"/models/{model.pk}")
 
 
 def _bring(model: LanguageModel, folder: Path) -> None:
@@ -143,6 +150,7 @@ def _bring(model: LanguageModel, folder: Path) -> None:
     if model.move(S.READY, when=S.DOWNLOADING, path=path, progress=None, error="", updated_at=timezone.now(), **facts):
         mark_latest(owner=model.owner, family=model.family)
         announce(model)
+        _tell(model, Notification.Kind.DOWNLOAD_DONE, f"“{model.name}” is downloaded", "It can be trained and tried now.")
     else:
         hub_transfer.remove_model_files(model.pk)
 

@@ -141,7 +141,12 @@ def test_what_is_alices_exists_for_alice(route: str, hers: dict[str, int], page:
 
 
 # A mapping and the other side of a comparison are asked for by numbers of their own; the first version differs from nothing.
-EMPTY = {"api/datasets/mappings/(?P<pk>\\d+)", "datasets/<int:pk>/diff", "models/evaluations/<int:pk>/compare"}
+EMPTY = {
+    "api/datasets/mappings/(?P<pk>\\d+)",
+    "datasets/<int:pk>/diff",
+    "models/evaluations/<int:pk>/compare",
+    "api/models/ollama/copies/<int:pk>",
+}
 
 
 def sockets() -> list[str]:

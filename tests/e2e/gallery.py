@@ -123,6 +123,9 @@ def addresses(filled: Filled) -> dict[str, str]:
         "settings": "/settings",
         "settings-sessions": "/settings/sessions",
         "settings-api-keys": "/settings/api-keys",
+        "settings-notifications": "/settings/notifications",
+        "account-delete": "/settings/delete-account",
+        "notifications": "/notifications",
         "sign-in": "/sign-in",
         "register": "/register",
     }

@@ -20,6 +20,7 @@ from training.micro_batch import retry_reason
 from training.models import JobEvent, TrainingJob
 from training.services.record_events import clear_numbers, to_entry
 from training.services.start_job import wake_worker
+from training.telling import tell_owner
 
 logger = logging.getLogger(__name__)
 Status = TrainingJob.Status
@@ -88,7 +89,8 @@ def _end(last: _Last, to: Status, reason: str, **values: Any) -> None:
     if to == Status.SUCCEEDED:
         progress["progress"] |= {"fraction": 1.0, "eta_seconds": 0.0}
     released = {"lease_owner": "", "lease_expires_at": None, "finished_at": timezone.now()}
-    _move(last, to, reason, **released, **progress, **values)
+    if _move(last, to, reason, **released, **progress, **values):
+        tell_owner(last.job, to, reason)
 
 
 def _again(last: _Last, reason: str, **values: Any) -> None:
