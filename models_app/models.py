@@ -11,7 +11,7 @@ from finetune.core import storage
 from finetune.core.querysets import Lifecycle, OwnedQuerySet, StatusField
 from models_app.trials import Comparison, Evaluation, EvaluationSample
 
-__all__ = ["Comparison", "Evaluation", "EvaluationSample", "Export", "LanguageModel"]
+__all__ = ["Comparison", "Evaluation", "EvaluationSample", "Export", "LanguageModel", "OllamaCopy", "OllamaServer"]
 
 
 class LanguageModel(Lifecycle):

@@ -16,6 +16,8 @@ import httpx
 import pytest
 from django.conf import settings
 
+from tests.loopback_hub import LoopbackHub
+
 
 @dataclass(frozen=True)
 class Stack:
@@ -49,7 +51,14 @@ def wait_for(url: str, process: subprocess.Popen, seconds: float) -> None:
 
 
 @pytest.fixture(scope="package")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def loopback_hub() -> Iterator[LoopbackHub]:
+    """The Hub that the stack talks to; empty until a test puts something there."""
+    with LoopbackHub() as hub:
+        yield hub
+
+
+@pytest.fixture(scope="package")
+def stack(tmp_path_factory: pytest.TempPathFactory, loopback_hub: LoopbackHub) -> Iterator[Stack]:
     """Web, workers, beat and Valkey, as `make run` starts them."""
     data_dir = tmp_path_factory.mktemp("stack")
     port = free_port()
@@ -63,6 +72,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         "THROTTLE_DEFAULT": "",
         "THROTTLE_REGISTER": "",
         "THROTTLE_LOGIN": "",
+        "HF_ENDPOINT": loopback_hub.url,
+        "HF_HUB_DISABLE_XET": "1",
     }
     process = subprocess.Popen([sys.executable, "-m", "finetune.launcher"], cwd=settings.BASE_DIR, env=environment)
     url = f"http://127.0.0.1:{port}"
