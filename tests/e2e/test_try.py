@@ -60,6 +60,8 @@ def sign_in(page: Page, stack: Stack) -> None:
 
 def chat(page: Page, stack: Stack, version: str) -> None:
     page.goto(f"{stack.url}/models/{version}")
+    page.get_by_text("System prompt and sampling").click()
+    page.locator("[name=max_new_tokens]").fill("24")  # the tiny model reads 256 tokens: room for the second turn
     for turn, prompt in enumerate(("Say hello", "And again"), 1):
         page.locator("[name=prompt]").fill(prompt)
         page.locator("[name=prompt]").press("Enter")
