@@ -20,11 +20,13 @@ from accounts.models import Credential, User
 from accounts.person import person
 from accounts.services.change_password import change_password
 from accounts.services.forget_hf_token import forget_hf_token
+from accounts.services.forget_modal_tokens import forget_modal_tokens
 from accounts.services.issue_tokens import issue_tokens
 from accounts.services.register_user import register_user
 from accounts.services.revoke_token import revoke_token
 from accounts.services.rotate_tokens import rotate_tokens
 from accounts.services.save_hf_token import save_hf_token
+from accounts.services.save_modal_tokens import save_modal_tokens
 from accounts.services.update_profile import update_profile
 from accounts.services.validate_hf_token import validate_hf_token
 from accounts.sessions import described, rename
@@ -157,6 +159,30 @@ class HfTokenView(APIView):
     def delete(self, request: Request) -> Response:
         """Forget the token."""
         forget_hf_token(user=person(request))
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+@extend_schema_view(
+    get=extend_schema(responses=serializers.CredentialSerializer, operation_id="auth_modal_tokens"),
+    post=extend_schema(
+        request=serializers.ModalTokensSerializer, responses=serializers.CredentialSerializer, operation_id="auth_modal_tokens_save"
+    ),
+    delete=extend_schema(responses={204: NOTHING}, operation_id="auth_modal_tokens_forget"),
+)
+class ModalTokensView(APIView):
+    def get(self, request: Request) -> Response:
+        """What is known about the stored Modal tokens, never the tokens."""
+        credential = person(request).credentials.filter(kind=Credential.Kind.MODAL).first()
+        return Response(serializers.CredentialSerializer().to_representation(credential))
+
+    def post(self, request: Request) -> Response:
+        """Ask Modal whether it accepts them, then store them encrypted."""
+        credential = save_modal_tokens(user=person(request), **parsed(serializers.ModalTokensSerializer, request))
+        return Response(serializers.CredentialSerializer(credential).data)
+
+    def delete(self, request: Request) -> Response:
+        """Forget the tokens."""
+        forget_modal_tokens(user=person(request))
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 

@@ -83,3 +83,8 @@ class ChannelsForm(forms.Form):
 
 class DeleteAccountForm(forms.Form):
     password = _password("Your password", "current-password")
+
+
+class ModalForm(forms.Form):
+    token_id = _text("Modal token id", "off", max_length=200, help_text="Begins with ak-.")
+    token_secret = _password("Modal token secret", "off", help_text="Begins with as-.")

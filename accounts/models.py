@@ -43,6 +43,7 @@ class Credential(models.Model):
 
     class Kind(models.TextChoices):
         HUGGING_FACE = "hf", "Hugging Face"
+        MODAL = "modal", "Modal"
 
     owner = models.ForeignKey(User, on_delete=models.CASCADE, related_name="credentials")
     kind = models.CharField(max_length=20, choices=Kind)

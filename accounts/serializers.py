@@ -98,6 +98,11 @@ class TokenSerializer(serializers.Serializer):
     token = serializers.CharField(max_length=500, write_only=True)
 
 
+class ModalTokensSerializer(serializers.Serializer):
+    token_id = serializers.CharField(max_length=200)
+    token_secret = serializers.CharField(max_length=500, write_only=True)
+
+
 class CredentialSerializer(serializers.Serializer):
     """What is known about a stored token. Never the token."""
 

@@ -14,6 +14,8 @@ pages = [
     path("settings/profile", web.profile, name="settings-profile"),
     path("settings/password", web.password, name="settings-password"),
     path("settings/token", web.token, name="settings-token"),
+    path("settings/modal", web.modal, name="settings-modal"),
+    path("settings/modal/delete", web.modal_delete, name="settings-modal-delete"),
     path("settings/token/validate", web.token_validate, name="settings-token-validate"),
     path("settings/token/delete", web.token_delete, name="settings-token-delete"),
     path("settings/sessions", access_pages.sessions, name="settings-sessions"),
@@ -39,6 +41,7 @@ api = [
     path("hf-token", views.HfTokenView.as_view(), name="api-hf-token"),
     path("api-keys", access_api.ApiKeysView.as_view(), name="api-keys"),
     path("api-keys/<int:pk>", access_api.ApiKeyView.as_view(), name="api-key"),
+    path("modal-tokens", views.ModalTokensView.as_view(), name="api-modal-tokens"),
     path("hf-token/validate", views.HfTokenValidateView.as_view(), name="api-hf-token-validate"),
 ]
 websocket: list = []

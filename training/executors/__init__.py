@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 EXECUTORS: dict[str, str] = {
     "local": "training.executors.local.Local",
+    "modal": "training.executors.modal.Modal",
     "hf_jobs": "training.executors.hf_jobs.HfJobs",
     "hf_spaces": "training.executors.hf_spaces.HfSpaces",
 }

@@ -38,6 +38,14 @@ def hub_account(owner_id: int) -> HubAccount:
         raise AccessRefused(error.message) from None
 
 
+def stored_token_of(owner_id: int) -> str:
+    """The owner's Hugging Face token where one is stored, else nothing: a base model may be gated."""
+    try:
+        return hub_account(owner_id).token
+    except AccessRefused:
+        return ""
+
+
 def hub_reason(user: Any) -> str:
     """Why this person can't run anything at Hugging Face now, or nothing."""
     credential = _credential(user.pk) if user is not None else None

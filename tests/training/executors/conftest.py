@@ -21,9 +21,11 @@ from django.utils import timezone
 from accounts.models import Credential, User
 from finetune.core import crypto
 from tests.loopback_cloud import CloudHub
+from tests.loopback_modal import LoopbackModal
 from tests.training.conftest import make_queued
 from training import supervisor
 from training.executors import EXECUTORS, hf_jobs, hf_spaces, joblog, parcel
+from training.executors import modal as modal_executor
 from training.models import TrainingJob
 from training.services.claim_job import claim_job
 
@@ -32,7 +34,9 @@ ENGINE = Path(__file__).parents[1] / "scripted_engine.py"
 MAIN = (
     b"import sys\nfrom pathlib import Path\nfrom training.engine.scripted_engine import main\nsys.exit(main(Path(sys.argv[2])))\n"
 )
-REMOTE = ("hf_jobs", "hf_spaces")
+AT_HUGGING_FACE = ("hf_jobs", "hf_spaces")
+REMOTE = (*AT_HUGGING_FACE, "modal")
+MODAL_TOKENS = {"id": "ak-good", "secret": "as-goodPlantedPlanted"}
 # What `make test` runs of this directory; `make test-cloud` (CLOUD=all) runs everything.
 SMOKE = {
     "test_it_keeps_to_the_protocol", "test_a_run_goes_from_start_to_end_and_leaves_nothing_behind",
@@ -79,16 +83,41 @@ def store_token(user: User, token: str = TOKEN, role: str = "write") -> Credenti
     return Credential.objects.create(owner=user, kind=Credential.Kind.HUGGING_FACE, info=info, **values)
 
 
+@pytest.fixture(scope="session")
+def modal_process() -> Iterator[LoopbackModal]:
+    """The loopback Modal, which the official client is pointed at; one for all tests, since the client keeps its connections."""
+    with pytest.MonkeyPatch.context() as patch, LoopbackModal() as server:
+        patch.setenv("MODAL_CONFIG_PATH", "/nonexistent")
+        patch.setenv("MODAL_SERVER_URL", server.url)
+        yield server
+
+
+@pytest.fixture
+def modal_server(modal_process: LoopbackModal, monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackModal]:
+    """An empty one."""
+    monkeypatch.setattr(modal_executor, "ASK_SECONDS", 0.1)
+    monkeypatch.setattr(modal_executor.Modal, "poll_seconds", 0.05)
+    modal_process.accepted = {tuple(MODAL_TOKENS.values())}
+    yield modal_process
+    modal_process.forget()
+
+
+def store_modal_tokens(user: User) -> Credential:
+    values = {"ciphertext": crypto.encrypt(json.dumps(MODAL_TOKENS)), "last4": "good", "checked_at": timezone.now()}
+    return Credential.objects.create(owner=user, kind=Credential.Kind.MODAL, **values)
+
+
 class Place:
     """One executor to try: `script` is what the engine does there, `scripts[n]` in attempt n."""
 
-    def __init__(self, name: str, owner: User, hub: CloudHub):
-        self.name, self.owner, self.hub = name, owner, hub
+    def __init__(self, name: str, owner: User, hub: CloudHub, modal: LoopbackModal):
+        self.name, self.owner, self.hub, self.modal = name, owner, hub, modal
         self.script: dict[str, Any] = {"total": 5}
         self.scripts: dict[int, dict[str, Any]] = {}
 
     def queue(self, **values: Any) -> TrainingJob:
-        return make_queued(self.owner, executor=self.name, **{"hardware": "cpu-basic" if self.name != "local" else "", **values})
+        hardware = {"local": "", "modal": "T4"}.get(self.name, "cpu-basic")
+        return make_queued(self.owner, executor=self.name, **{"hardware": hardware, **values})
 
     def turn(self, stop_at: int | None = None) -> TrainingJob:
         """One turn of a worker; with `stop_at` it is told to stop when that step is in our copy of the events."""
@@ -105,6 +134,8 @@ class Place:
     def left_behind(self) -> list[str]:
         """What the provider still holds of ours."""
         running = [job.id for job in self.hub.jobs.all if not job.over]
+        running += [box.id for box in self.modal.boxes if not box.status]
+        running += [name for name in self.modal.volumes if name.startswith("aift-")]
         return running + [f"{kind}/{name}" for kind, name in self.hub.repos if "/aift-" in name]
 
 
@@ -120,13 +151,21 @@ def far(request: pytest.FixtureRequest, make_place: Callable[[str], Place]) -> P
     return make_place(request.param)
 
 
+@pytest.fixture(params=AT_HUGGING_FACE)
+def at_hugging_face(request: pytest.FixtureRequest, make_place: Callable[[str], Place]) -> Place:
+    return make_place(request.param)
+
+
 @pytest.fixture
-def make_place(alice: User, hub: CloudHub, scripted: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Place]:
+def make_place(
+    alice: User, hub: CloudHub, modal_server: LoopbackModal, scripted: Any, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[str], Place]:
     """A place by its executor's name."""
     store_token(alice)
+    store_modal_tokens(alice)
 
     def make(name: str) -> Place:
-        found = Place(name, alice, hub)
+        found = Place(name, alice, hub, modal_server)
         if name == "local":
             monkeypatch.setitem(EXECUTORS, "local", "tests.training.scripted.Scripted")
             monkeypatch.setattr(scripted, "script", found.script)

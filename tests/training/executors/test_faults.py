@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from modal_proto import api_pb2 as pb
 
 from tests.training.conftest import steps_of
-from tests.training.executors.conftest import TOKEN, Place
+from tests.training.executors.conftest import MODAL_TOKENS, TOKEN, Place
 from training import executors, remote_watch
 from training.executors import hf_spaces, placement
+from training.executors import modal as modal_executor
 from training.models import TrainingJob
 from training.services.resume_job import resume_job
 
@@ -40,8 +42,8 @@ def test_a_worker_that_died_between_submit_and_receipt_finds_its_job(make_place)
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_a_provider_that_stumbles_is_asked_again(far: Place, status: int) -> None:
-    place = far
+def test_a_provider_that_stumbles_is_asked_again(at_hugging_face: Place, status: int) -> None:
+    place = at_hugging_face
     place.script |= {"total": 20, "seconds": 0.05}
     place.queue()
     job = place.turn(stop_at=1)
@@ -59,6 +61,8 @@ def test_a_run_that_the_provider_kills_goes_on_from_its_checkpoint_there(far: Pl
     job = place.turn(stop_at=7)
     if place.name == "hf_jobs":
         place.hub.jobs.end(place.hub.jobs.all[0], "ERROR", "Job was evicted")
+    elif place.name == "modal":
+        place.modal.end(place.modal.boxes[0], pb.GenericResult.GENERIC_STATUS_FAILURE, 137)
     else:
         place.hub.spaces.crash(next(iter(place.hub.spaces.all.values())))
     job = place.turn()
@@ -103,6 +107,7 @@ def test_a_token_revoked_in_mid_run_ends_in_words(far: Place, monkeypatch: pytes
     place.queue()
     job = place.turn(stop_at=1)
     place.hub.tokens.pop(TOKEN)
+    place.modal.accepted.clear()
     job = place.turn()
     assert (job.status, job.error["code"]) == ("failed", "access_refused")
     assert "The run goes on" in texts(job)
@@ -132,8 +137,8 @@ def test_a_log_that_breaks_off_is_read_again(make_place) -> None:
     assert steps_of(job) == list(range(1, 21))
 
 
-def test_a_collect_that_fails_half_way_goes_on(far: Place) -> None:
-    place = far
+def test_a_collect_that_fails_half_way_goes_on(at_hugging_face: Place) -> None:
+    place = at_hugging_face
     place.hub.fail(502, r"/datasets/.*/resolve/.*output.*", times=2)
     place.queue()
     job = place.turn()
@@ -208,13 +213,18 @@ def test_nothing_secret_is_written_anywhere(far: Place, settings: Any) -> None:
         told += str(space.wanted.get("variables")) + str(space.lines + space.build_lines)
     for sent in place.hub.jobs.all:
         told += str({name: value for name, value in sent.wanted.items() if name != "secrets"}) + str(sent.lines)
+    held += b"\n".join(body for volume in place.modal.volumes.values() for body in volume.values())
+    told += str([(box.tags, box.lines, list(box.definition.entrypoint_args)) for box in place.modal.boxes]) + str(
+        place.modal.images
+    )
+    secrets += MODAL_TOKENS.values()
     for secret in secrets:
         assert secret.encode() not in held
         assert secret not in told
 
 
-def test_what_the_owner_keeps_is_stopped_and_listed_and_can_be_removed(far: Place) -> None:
-    place = far
+def test_what_the_owner_keeps_is_stopped_and_listed_and_can_be_removed(at_hugging_face: Place) -> None:
+    place = at_hugging_face
     place.queue(keep_remote=True)
     assert place.turn().status == "succeeded"
     executor = executors.load(place.name)
@@ -224,6 +234,27 @@ def test_what_the_owner_keeps_is_stopped_and_listed_and_can_be_removed(far: Plac
     for orphan in orphans:
         executor.remove_orphan(place.owner, orphan)
     assert executor.list_orphans(place.owner) == []
+
+
+def test_a_lost_answer_of_modals_is_found_and_not_doubled(make_place) -> None:
+    place: Place = make_place("modal")
+    place.modal.lose_answer = 1
+    place.script |= {"total": 40, "seconds": 0.05}
+    place.queue()
+    assert place.turn().status == "succeeded"
+    assert len(place.modal.boxes) == 1
+
+
+def test_a_sandbox_that_nobody_follows_stops_by_itself_with_its_checkpoint(make_place, monkeypatch: pytest.MonkeyPatch) -> None:
+    place: Place = make_place("modal")
+    monkeypatch.setattr(modal_executor, "LEASE_SECONDS", 4.0)
+    place.script |= {"total": 500, "seconds": 0.1}
+    place.queue()
+    job = place.turn(stop_at=1)
+    assert place.modal.boxes[0].process.wait(timeout=30) == 3
+    job = place.turn()
+    assert job.status == "queued"  # a worker is back: it goes on from there
+    assert list((job.run_dir / "checkpoints").glob("checkpoint-*"))
 
 
 def _no_answer(*arguments: Any, **options: Any) -> Any:

@@ -11,7 +11,7 @@ import pytest
 from accounts.models import User
 from tests.engine.conftest import tiny_model, tokenizer  # noqa: F401  (fixtures)
 from tests.factories import make_base_model, make_dataset, make_job
-from tests.training.executors.conftest import REMOTE, store_token
+from tests.training.executors.conftest import REMOTE, store_modal_tokens, store_token
 from training import supervisor
 from training.engine import verify
 from training.engine.spec import defaults_for
@@ -22,9 +22,10 @@ from training.services.start_job import start_job
 pytestmark = [pytest.mark.django_db, pytest.mark.engine]
 
 
-def test_everywhere_the_same(alice: User, hub: Any, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+def test_everywhere_the_same(alice: User, hub: Any, modal_server: Any, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     store_token(alice)
+    store_modal_tokens(alice)
     model = make_base_model(alice, path=str(tiny_model))
     dataset = make_dataset(alice, rows=12)
     told = {name: _train(alice, name, model, dataset) for name in ("local", *REMOTE)}
@@ -36,7 +37,7 @@ def test_everywhere_the_same(alice: User, hub: Any, tiny_model: Path, monkeypatc
 
 def _train(owner: User, executor: str, model: Any, dataset: Any) -> tuple[list[tuple[int, float, float]], str]:
     config = defaults_for("lora") | {"max_steps": 4, "logging_steps": 1, "save_steps": 2, "eval_fraction": 0.2, "max_length": 64}
-    hardware = "" if executor == "local" else "cpu-basic"
+    hardware = {"local": "", "modal": "T4"}.get(executor, "cpu-basic")
     job = make_job(
         owner,
         model=model,

@@ -7,6 +7,7 @@ the engine has ended, exit.json, last.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import time
 from collections.abc import Callable
@@ -132,12 +133,14 @@ def fetch_base(run_dir: Path, token: str = "") -> None:
     from huggingface_hub import snapshot_download
 
     told = json.loads(wanted.read_text())
+    cache = os.environ.get("AIFT_HUB_CACHE")
+    place: dict[str, Any] = {"cache_dir": cache} if cache else {"local_dir": run_dir / "model"}
     masks = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja", "tokenizer*"]
-    _patiently(
-        lambda: snapshot_download(
-            told["repo_id"], revision=told["revision"], allow_patterns=masks, local_dir=run_dir / "model", token=token or None
-        )
+    found = _patiently(
+        lambda: snapshot_download(told["repo_id"], revision=told["revision"], allow_patterns=masks, token=token or None, **place)
     )
+    if cache:
+        (run_dir / "model").symlink_to(found)
 
 
 def _files(folder: Path) -> list[Path]:
