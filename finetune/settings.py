@@ -164,8 +164,8 @@ CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "channels_redis.core.RedisChannelLayer",
         # A consumer waits up to 5 s for its next message inside Redis; redis-py's own default gives up after 5 s, which
-        # would end every quiet WebSocket.
-        "CONFIG": {"hosts": [{"address": REDIS_URL, "socket_timeout": 15}], "capacity": 1000},
+        # would end every quiet WebSocket. Nor must its limit of 100 connections turn browsers away that all come at once.
+        "CONFIG": {"hosts": [{"address": REDIS_URL, "socket_timeout": 15, "max_connections": 5000}], "capacity": 1000},
     }
 }
 

@@ -18,10 +18,10 @@ from urllib.parse import parse_qs
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
 
-from training.api.serializers import job_status
 from training.event_feed import Feed, events_after
 from training.event_log import group_name
 from training.models import TrainingJob
+from training.shared_status import seen_since
 
 logger = logging.getLogger(__name__)
 
@@ -45,11 +45,13 @@ class JobConsumer(AsyncWebsocketConsumer):
         self.cursor = _after(self.scope)
         self.wake, self.lock = asyncio.Event(), asyncio.Lock()
         await self.channel_layer.group_add(group_name(self.job_id), self.channel_name)
-        status = await self._status(user)
-        if status is None:
+        self.known, self.rung_at = 0, time.monotonic()
+        seen = await seen_since(self.job_id, self.rung_at)
+        if seen is None or seen.owner_id != user.pk:
             await self.close(NOT_YOURS)
             return
-        self.status, self.status_sent = status, time.monotonic()
+        self.status, self.status_sent = seen.status, time.monotonic()
+        status = seen.status
         await self._send({"type": "hello", "job": status, "last_seq": status["last_seq"]})
         self.pump = asyncio.create_task(self._pump())
 
@@ -73,29 +75,39 @@ class JobConsumer(AsyncWebsocketConsumer):
         """A ring: send what it brings if it fits exactly, else let the pump read the rows."""
         if hasattr(self, "pump"):
             async with self.lock:
-                await self._send_fitting(message["events"] or [])
+                await self._send_fitting(message)
+            self.known, self.rung_at = max(self.known, message["last_seq"]), time.monotonic()
             self.wake.set()
 
     # --- The pump --------------------------------------------------------------------------------
 
     async def _pump(self) -> None:
         """Send rows until there are no more, tell the status when it moved, sleep until rung or it is time to look."""
+        rung = False
         try:
             while True:
                 self.wake.clear()
-                async with self.lock:
-                    while not await self._send_rows():
-                        pass
+                if not rung or self.cursor < self.known:  # else the ring brought all there is
+                    async with self.lock:
+                        while not await self._send_rows():
+                            pass
                 await self._send_status()
-                await self._sleep()
+                rung = await self._sleep()
+        except OSError as error:  # the client has gone; disconnect() comes next
+            logger.debug("A socket of job %s ended while it was written to: %s", self.job_id, error)
         except Exception:
             logger.exception("The socket of job %s is closed; the client comes back and misses nothing.", self.job_id)
             await self.close(1011)
 
-    async def _sleep(self) -> None:
+    async def _sleep(self) -> bool:
+        """Whether somebody rang; else it is time to look without."""
         finished = self.status["status"] in {str(state) for state in TrainingJob.FINISHED}
-        with contextlib.suppress(TimeoutError):
+        try:
             await asyncio.wait_for(self.wake.wait(), IDLE_LOOK_SECONDS if finished else LOOK_SECONDS)
+        except TimeoutError:
+            self.rung_at = time.monotonic()
+            return False
+        return True
 
     async def _send_rows(self) -> bool:
         """Send the next batch; whether that was all."""
@@ -103,9 +115,17 @@ class JobConsumer(AsyncWebsocketConsumer):
         await self._send_events(feed.events)
         return feed.whole
 
-    async def _send_fitting(self, events: list[dict[str, Any]]) -> None:
+    async def _send_fitting(self, message: dict[str, Any]) -> None:
+        """What the ring brings, if it follows directly on what was sent last. All watchers get the same object, which keeps its text."""
+        events = message["events"] or []
+        if events and events[0]["seq"] == self.cursor + 1 and "text" not in message:
+            message["text"] = json.dumps({"type": "events", "events": events, "last_seq": events[-1]["seq"]})
+        if events and events[0]["seq"] == self.cursor + 1:
+            self.cursor = events[-1]["seq"]
+            await self.send(text_data=message["text"])
+            return
         fresh = [event for event in events if event["seq"] > self.cursor]
-        if fresh and [event["seq"] for event in fresh] == list(range(self.cursor + 1, self.cursor + 1 + len(fresh))):
+        if fresh and fresh[0]["seq"] == self.cursor + 1:
             await self._send_events(fresh)
 
     async def _send_events(self, events: list[dict[str, Any]]) -> None:
@@ -117,23 +137,18 @@ class JobConsumer(AsyncWebsocketConsumer):
         wait = STATUS_SECONDS - (time.monotonic() - self.status_sent)
         if wait > 0:
             await asyncio.sleep(wait)
-        status = await self._status(self.scope["user"])
-        if status is None:  # deleted meanwhile
+        seen = await seen_since(self.job_id, self.rung_at)
+        if seen is None:  # deleted meanwhile
             await self.close(NOT_YOURS)
             return
-        if status != self.status:
-            self.status, self.status_sent = status, time.monotonic()
-            await self._send({"type": "status", "job": status})
+        if seen.status != self.status:
+            self.status, self.status_sent = seen.status, time.monotonic()
+            await self.send(text_data=seen.text)
 
     async def _send(self, message: dict[str, Any]) -> None:
         await self.send(text_data=json.dumps(message))
 
     # --- Reading ---------------------------------------------------------------------------------
-
-    @database_sync_to_async
-    def _status(self, user: Any) -> dict[str, Any] | None:
-        job = TrainingJob.objects.for_user(user).filter(pk=self.job_id).first()
-        return job_status(job) if job else None
 
     @database_sync_to_async
     def _rows_after(self, seq: int) -> Feed:

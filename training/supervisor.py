@@ -34,7 +34,8 @@ from training.services.record_events import record_events
 logger = logging.getLogger(__name__)
 Status = TrainingJob.Status
 
-POLL_SECONDS = 0.2  # how late an event may be
+POLL_SECONDS = 0.1  # how late an event may be
+HOLD_SECONDS = 0.3  # how late a cancel may be
 ALIVE_SECONDS = 1.0  # how late an engine's death may be noticed
 START_SECONDS = 90.0  # how long a submitted engine may take to say who it is (a cold start on a busy machine)
 TERMINATE_SECONDS = 30.0  # a graceful stop that takes longer is asked again with a signal …
@@ -59,6 +60,7 @@ class _Follower:
     stop: threading.Event
     since: float = field(default_factory=time.monotonic)
     renewed: float = 0.0
+    looked: float = 0.0
     checked: float = 0.0
     cancel_asked: float | None = None
     signalled: float = 0.0
@@ -178,6 +180,9 @@ class _Follower:
     def _hold(self) -> None:
         """Renew the lease in time, and see whether somebody wants the job to stop."""
         now = time.monotonic()
+        if now - self.looked < HOLD_SECONDS:
+            return
+        self.looked = now
         if now - self.renewed > settings.JOB_LEASE_SECONDS / 4:
             self._check_lease(self.lease.renew())
             self.renewed = now

@@ -46,8 +46,10 @@ def fill(steps: int) -> Any:
         rows = [_row(job, step, noise) for step in range(begin + 1, min(begin + CHUNK, steps) + 1)]
         JobEvent.objects.bulk_create(rows, batch_size=500)
         pack_metrics(job=job)
+    pack_metrics(job=job, to_the_end=True)  # as when it ends
     progress = {"step": steps, "total_steps": steps, "fraction": 1.0}
     TrainingJob.objects.filter(pk=job.pk).update(last_seq=steps, status="succeeded", progress=progress)
+    job.refresh_from_db()
     return job
 
 

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
+import psutil
+
+from bench.common.report import ROOT
 from tests import servers
 
 
@@ -46,6 +53,50 @@ def installation(database: str) -> Iterator[Path]:
             connection.close()
             if database == "postgresql":
                 connection.close_pool()  # type: ignore[attr-defined]
+
+
+class Web:
+    """A web process that runs."""
+
+    def __init__(self, url: str, pid: int):
+        self.url, self._process = url, psutil.Process(pid)
+
+    def cpu_seconds(self) -> float:
+        """Processor time so far, of the system and its own."""
+        times = self._process.cpu_times()
+        return float(times.user + times.system)
+
+    def rss_mb(self) -> float:
+        return round(self._process.memory_info().rss / 2**20, 1)
+
+    def handles(self) -> int:
+        return int(self._process.num_fds())
+
+
+@contextmanager
+def web_process() -> Iterator[Web]:
+    """One web process on this installation, as the launcher starts it; it answers when the block begins."""
+    port = servers.free_port()
+    options = ["--port", str(port), "--ws", "websockets-sansio", "--no-access-log", "--log-level", "warning", "--no-proxy-headers"]
+    command = [sys.executable, "-m", "uvicorn", "finetune.asgi:application", "--host", "127.0.0.1", *options]
+    process = subprocess.Popen(command, cwd=ROOT)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        deadline = time.monotonic() + 60
+        while not _answers(f"{url}/healthz"):
+            assert time.monotonic() < deadline and process.poll() is None, "the web process does not answer"
+            time.sleep(0.2)
+        yield Web(url, process.pid)
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=5, verify=False).status_code == 200
+    except httpx.HTTPError:
+        return False
 
 
 def metric(step: int, noise: Any) -> dict[str, Any]:

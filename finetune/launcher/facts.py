@@ -34,6 +34,11 @@ class Facts:
         return self.run_dir / "processes.json"
 
     @property
+    def notes_dir(self) -> Path:
+        """A file for each program with its identity, written by itself before it begins (begin.py)."""
+        return self.run_dir / "programs"
+
+    @property
     def local_host(self) -> str:
         """Where this machine reaches the web process."""
         return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 (compared, not bound)

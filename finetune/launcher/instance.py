@@ -68,13 +68,25 @@ def remember(facts: Facts, supervisor: int) -> None:
 def stop_leftovers(facts: Facts) -> None:
     """End what a launcher started and could not stop. supervisord first: it stops its programs itself, in order. Valkey last:
     a worker without its broker would wait for it instead of ending."""
+    supervisor, others, valkey = _noted(facts)
+    for stage in (supervisor, others, valkey):
+        _stop(stage)
+    for note in (facts.processes_file, *facts.notes_dir.glob("*")):
+        note.unlink(missing_ok=True)
+
+
+def _noted(facts: Facts) -> list[list[dict[str, Any] | None]]:
+    """Who was written down by the launcher, and by the programs themselves, which is sooner."""
     try:
         stages = json.loads(facts.processes_file.read_text())
     except FileNotFoundError:
-        return
-    for stage in stages:
-        _stop(stage)
-    facts.processes_file.unlink()
+        stages = [[], [], []]
+    for note in facts.notes_dir.glob("[a-z]*"):
+        try:
+            stages[2 if note.name == "valkey" else 1].append(json.loads(note.read_text()))
+        except (OSError, ValueError):
+            continue
+    return stages
 
 
 def _name(child: psutil.Process) -> str:

@@ -69,6 +69,7 @@ def _valkey(socket: str, directory: Path) -> list[str]:
 
 def write_configuration(facts: Facts) -> None:
     """Write DATA_DIR/run/supervisord.conf."""
+    facts.notes_dir.mkdir(exist_ok=True)
     sections = [_section("supervisord", _own_options(facts))]
     sections += [_section(f"program:{program.name}", _options(program, facts)) for program in programs(facts)]
     # A group stops together; without one the workers would wait for each other.
@@ -91,7 +92,9 @@ def _own_options(facts: Facts) -> dict[str, object]:
 
 def _options(program: Program, facts: Facts) -> dict[str, object]:
     return {
-        "command": shlex.join(program.command),
+        "command": shlex.join(
+            [sys.executable, "-m", "finetune.launcher.begin", str(facts.notes_dir / program.name), *program.command]
+        ),
         "directory": ROOT,
         "priority": program.priority,
         "autorestart": "true",

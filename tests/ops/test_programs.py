@@ -5,13 +5,18 @@ from __future__ import annotations
 import configparser
 import json
 import os
+import shlex
+import signal
 import subprocess
+import sys
+import threading
 
 import pytest
 from django.conf import settings
 
 from finetune.launcher import instance, programs
 from finetune.launcher.facts import Facts
+from tests.ops.launched import wait_until
 from training.engine import process
 
 
@@ -89,3 +94,23 @@ def test_leftovers_are_ended_but_not_strangers(facts):
     assert not facts.processes_file.exists()
     stranger.kill()
     stranger.wait()
+
+
+def test_a_program_is_noted_before_it_begins_and_ended_by_the_next_start(facts):
+    """Nobody but the program itself wrote it down: launcher and supervisord were killed at once after starting it."""
+    programs.write_configuration(facts)
+    parser = configparser.RawConfigParser()
+    parser.read(facts.supervisor_file)
+    begin = shlex.split(parser["program:train"]["command"].replace("%%", "%"))[:4]
+    started = subprocess.Popen([*begin, sys.executable, "-c", "import time; time.sleep(60)"], cwd=settings.BASE_DIR)
+    try:
+        wait_until(lambda: (facts.notes_dir / "train").exists(), 20, "the note")
+        assert process.is_alive(json.loads((facts.notes_dir / "train").read_text()))
+        reaper = threading.Thread(target=started.wait)
+        reaper.start()
+        instance.stop_leftovers(facts)
+        reaper.join(20)
+        assert started.returncode == -signal.SIGTERM
+        assert not list(facts.notes_dir.iterdir())
+    finally:
+        started.kill()
