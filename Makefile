@@ -11,7 +11,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run setup demo test test-servers test-gguf test-chaos test-cloud lint types worker bench shell openapi migrations screenshots
+.PHONY: help run setup demo test test-servers test-gguf test-chaos test-cloud lint types worker bench bench-load shell openapi migrations screenshots
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -63,6 +63,12 @@ worker: setup ## one more training worker for a running installation (same DATA_
 
 bench: setup ## measure start-up; results are JSON
 	@for file in bench/*.py; do $(BIN)/python -m bench.$$(basename $$file .py) || exit 1; done
+
+bench-load: setup $(VENV)/.test-packages ## how it bears load: recording, very long jobs, many watchers; results are JSON
+	@for database in sqlite postgresql; do \
+		$(BIN)/python -m bench.load.record --database $$database && $(BIN)/python -m bench.load.open_job --database $$database || exit 1; \
+	done
+	@$(BIN)/python -m bench.load.watchers
 
 shell: setup ## a Python shell with the models loaded
 	@exec $(BIN)/python manage.py shell
