@@ -55,6 +55,20 @@ class ChatMessageSerializer(serializers.Serializer):
         ref_name = "OpenAIMessage"
 
 
+@extend_schema_field({"oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}, {"type": "null"}]})
+class StopField(serializers.Field):
+    """One text or several."""
+
+    def to_internal_value(self, data: Any) -> tuple[str, ...]:
+        texts = [data] if isinstance(data, str) else data
+        if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+            raise serializers.ValidationError("Must be a text or a list of texts.")
+        return tuple(texts)
+
+    def to_representation(self, value: tuple[str, ...]) -> list[str]:
+        return list(value)
+
+
 class ChatSerializer(serializers.Serializer):
     """Ranges are checked by the verb."""
 
@@ -65,6 +79,7 @@ class ChatSerializer(serializers.Serializer):
     temperature = serializers.FloatField(required=False, allow_null=True, help_text="0 to 2; 1 without it.")
     top_p = serializers.FloatField(required=False, allow_null=True, help_text="Above 0, at most 1.")
     seed = serializers.IntegerField(required=False, allow_null=True)
+    stop = StopField(required=False, allow_null=True)
     stream = serializers.BooleanField(required=False, allow_null=True, default=False)
     stream_options = serializers.DictField(required=False, allow_null=True, help_text="{include_usage: true}")
 
@@ -90,6 +105,7 @@ class ChatSerializer(serializers.Serializer):
             temperature=_or(given.get("temperature"), 1.0),
             top_p=_or(given.get("top_p"), 1.0),
             seed=given.get("seed"),
+            stop=given.get("stop") or (),
         )
 
     def wants_usage(self) -> bool:

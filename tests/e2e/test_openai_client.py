@@ -82,6 +82,9 @@ def test_from_a_file_to_a_conversation(client: openai.OpenAI, base: str, tmp_pat
     parts = list(client.chat.completions.create(model=job.fine_tuned_model, stream=True, **settings))  # type: ignore[call-overload]
     assert "".join(part.choices[0].delta.content or "" for part in parts) == text
     assert parts[-1].choices[0].finish_reason == whole.choices[0].finish_reason
+    if len(text) > 3:
+        stopped = client.chat.completions.create(model=job.fine_tuned_model, stop=[text[2:4]], **settings)  # type: ignore[call-overload]
+        assert stopped.choices[0].message.content == text[: text.index(text[2:4])]
     for other in (base, checkpoint.fine_tuned_model_checkpoint):
         assert client.chat.completions.create(model=other, **settings).choices[0].message.content is not None  # type: ignore[call-overload]
 

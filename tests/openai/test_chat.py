@@ -53,7 +53,7 @@ def ask(client: APIClient, **values: Any) -> Any:
 
 
 def test_a_whole_answer(bearer: APIClient, base: LanguageModel, worker: list) -> None:
-    told = ask(bearer, max_tokens=9, temperature=0, top_p=0.5, seed=3, n=1, user="me", frequency_penalty=0)
+    told = ask(bearer, max_tokens=9, temperature=0, top_p=0.5, seed=3, n=1, stop="END", user="me", frequency_penalty=0)
     assert told.status_code == 200, told.data
     (choice,) = told.data["choices"]
     assert choice["message"]["content"] == "Hello you"
@@ -61,6 +61,7 @@ def test_a_whole_answer(bearer: APIClient, base: LanguageModel, worker: list) ->
     assert worker[0]["messages"] == [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Hi"}]
     params = worker[0]["params"]
     assert (params.max_new_tokens, params.temperature, params.top_p, params.seed) == (9, 0, 0.5, 3)
+    assert params.stop == ("END",)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -83,6 +84,8 @@ BAD = {
     "somebody's checkpoint": ({"model": "job-1-step-1"}, "model"),
     "a picture": ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "messages.0.content"),
     "no user": ({"messages": [{"role": "system", "content": "x"}]}, "messages"),
+    "no stop": ({"stop": [1]}, "stop"),
+    "an empty stop": ({"stop": ""}, "stop"),
     "too hot": ({"temperature": 3}, "temperature"),
     "too long": ({"max_tokens": 100_000}, "max_tokens"),
 }
