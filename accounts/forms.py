@@ -63,12 +63,14 @@ class ApiKeyForm(forms.Form):
     days = forms.ChoiceField(
         label="It works for",
         required=False,
+        initial="90",
         choices=[("30", "30 days"), ("90", "90 days"), ("365", "A year"), ("", "Until I revoke it")],
     )
 
 
 class ChannelsForm(forms.Form):
-    KINDS = [choice for choice in Notification.Kind.choices if choice[0] != Notification.Kind.TEST]
+    # Only what is told by now.
+    KINDS = [choice for choice in Notification.Kind.choices if choice[0].startswith(("job_", "download_"))]
 
     kinds = forms.MultipleChoiceField(label="Tell me when", required=False, choices=KINDS, widget=forms.CheckboxSelectMultiple)
     email = forms.BooleanField(label="By e-mail, to the address of my profile", required=False)

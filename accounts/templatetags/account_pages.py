@@ -32,7 +32,8 @@ SYSTEMS = (
 @register.inclusion_tag("accounts/parts/tabs.html", takes_context=True)
 def settings_tabs(context: dict) -> dict:
     """The settings' pages; the one that is shown is marked."""
-    return {"settings_pages": PAGES, "request": context["request"]}
+    here = context["request"].path.removesuffix("/new").removesuffix("/save")  # what a form posts to answers with its page
+    return {"settings_pages": PAGES, "here": here}
 
 
 @register.filter
