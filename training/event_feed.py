@@ -39,6 +39,29 @@ def events_after(job_id: int, seq: int, *, limit: int, kinds: Collection[str] = 
     return Feed(ordered[:limit], whole and len(ordered) <= limit)
 
 
+def events_before(job_id: int, seq: int | None, *, limit: int, kinds: Collection[str]) -> list[JobEvent]:
+    """The newest events before this sequence number (of all when it is None), newest first; packed ones as rows that are not saved."""
+    rows, chunks = JobEvent.objects.filter(job=job_id, kind__in=kinds).order_by("-seq"), MetricChunk.objects.none()
+    if JobEvent.Kind.METRIC in kinds:
+        chunks = MetricChunk.objects.filter(job=job_id).order_by("-first_seq").defer("sketch")
+    if seq is not None:
+        rows, chunks = rows.filter(seq__lt=seq), chunks.filter(first_seq__lt=seq)
+    found = {row.seq: row for row in rows[:limit]}
+    for chunk in chunks.iterator(chunk_size=2):
+        if sum(number > chunk.last_seq for number in found) >= limit:
+            break
+        found |= {row.seq: row for row in _rows(chunk) if seq is None or row.seq < seq}
+    return [found[number] for number in sorted(found, reverse=True)[:limit]]
+
+
+def _rows(chunk: MetricChunk) -> list[JobEvent]:
+    kind = JobEvent.Kind.METRIC
+    return [
+        JobEvent(job_id=chunk.job_id, seq=event.seq, kind=kind, attempt=chunk.attempt, time=event.time, payload=event.payload)
+        for event in unpack(bytes(chunk.points))
+    ]
+
+
 def _events(chunk: MetricChunk, after: int) -> dict[int, dict[str, Any]]:
     told = {"kind": str(JobEvent.Kind.METRIC), "attempt": chunk.attempt}
     return {

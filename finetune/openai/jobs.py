@@ -17,7 +17,8 @@ from finetune.openai.hyperparameters import our_config, our_method
 from finetune.openai.refs import find_model, find_or_404, no_such_model, number_in
 from finetune.openai.shapes import errors
 from finetune.openai.view import AFTER, LIMIT, OpenAIView, listed, page_of, whole
-from training.models import JobEvent, TrainingJob
+from training.event_feed import events_before
+from training.models import TrainingJob
 from training.services.cancel_job import cancel_job
 from training.services.create_job import create_job
 from training.services.list_run_files import list_checkpoints
@@ -135,10 +136,10 @@ class EventsView(OpenAIView):
     )
     def get(self, request: Request, ref: str) -> Response:
         job, limit = find_or_404(jobs_of(self), ref, "ftjob"), whole(request, "limit", 20, 100)
-        rows = JobEvent.objects.filter(job=job, kind__in=shapes.SHOWN).order_by("-seq")
-        if after := request.query_params.get("after"):
-            rows = rows.filter(seq__lt=_cursor(after, f"ftevent-{job.pk}"))
-        return page_of([shapes.event_object(row) for row in rows[: limit + 1]], limit)
+        after = request.query_params.get("after")
+        seq = _cursor(after, f"ftevent-{job.pk}") if after else None
+        rows = events_before(job.pk, seq, limit=limit + 1, kinds=shapes.SHOWN)
+        return page_of([shapes.event_object(row) for row in rows], limit)
 
 
 class CheckpointsView(OpenAIView):

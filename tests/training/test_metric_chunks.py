@@ -12,7 +12,7 @@ from rest_framework.test import APIClient
 
 from accounts.models import User
 from tests.factories import make_job
-from training.event_feed import events_after
+from training.event_feed import events_after, events_before
 from training.lease import Lease
 from training.metric_chunks import SKETCH_EVERY, Event, pack, read_sketch, sketch, unpack, unpack_thinned
 from training.models import JobEvent, MetricChunk, TrainingJob
@@ -109,6 +109,13 @@ def everything(job: TrainingJob) -> list[dict[str, Any]]:
             return found
 
 
+def backwards(job: TrainingJob) -> list[JobEvent]:
+    found: list[JobEvent] = []
+    while rows := events_before(job.pk, found[-1].seq if found else None, limit=77, kinds=("metric", "log")):
+        found += rows
+    return found
+
+
 def test_every_reader_finds_the_same_as_before(job: TrainingJob, api: APIClient) -> None:
     def read() -> Any:
         return (
@@ -117,6 +124,7 @@ def test_every_reader_finds_the_same_as_before(job: TrainingJob, api: APIClient)
             list(all_points(job, keys=["loss"], after=333, up_to=1000)),
             b"".join(export_metrics(job=job)),
             read_metrics(job=job),
+            [(row.seq, row.kind, row.time, row.payload) for row in backwards(job)],
             api.get(f"/api/training/{job.pk}/events?after=150").json(),
             api.get(f"/api/training/{job.pk}/events?kind=log").json(),
             api.get(f"/api/training/{job.pk}/events?kind=metric,log&after=1200").json(),
