@@ -85,6 +85,9 @@ def addresses(filled: Filled) -> dict[str, str]:
     return {
         "home": "/",
         "analytics": "/analytics",
+        "help": "/help",
+        "help-methods": "/help/methods",
+        "help-hyperparameters": "/help/hyperparameters",
         "datasets": "/datasets/",
         "dataset-upload": "/datasets/upload",
         "dataset": f"/datasets/{filled.dataset}",
