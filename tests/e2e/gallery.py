@@ -91,6 +91,8 @@ def addresses(filled: Filled) -> dict[str, str]:
         "datasets": "/datasets/",
         "dataset-upload": "/datasets/upload",
         "dataset": f"/datasets/{filled.dataset}",
+        "dataset-mix": "/datasets/mix",
+        "own-gates": "/datasets/gates",
         "dataset-problems": f"/datasets/{filled.pairs}/problems",
         "dataset-statistics": f"/datasets/{filled.dataset}/statistics",
         "dataset-split": f"/datasets/{filled.dataset}/split",
