@@ -328,7 +328,7 @@ class JobEvent(models.Model):
 
 
 class MetricChunk(models.Model):
-    """A few thousand metric events of one attempt in one row, instead of a row each: see training.metric_chunks (docs/adr/0007).
+    """A few thousand metric events of one attempt in one row, instead of a row each: see training.metric_chunks (docs/adr/0008).
 
     Once a chunk is there, its events are no JobEvents any more; whoever reads events reads both.
     """

@@ -1,4 +1,4 @@
-"""The door to an Ollama server, over its own HTTP API. No address is called that the operator did not allow; redirects are not followed.
+"""The door to an Ollama server, over its own HTTP API. No address is called that the operator did not allow (outbound.py).
 
 What goes wrong comes back as Invalid (the server refused; asking again won't help) or Unavailable (it does not answer, or not to the end).
 """
@@ -136,8 +136,10 @@ def create(server: str, body: dict[str, Any], on_status: Callable[[dict[str, Any
 def _client(server: str, seconds: float) -> Any:
     import httpx
 
-    timeout = httpx.Timeout(QUICK, read=seconds, write=60.0)
-    return httpx.Client(base_url=checked_address(server), timeout=timeout, follow_redirects=False, trust_env=False)
+    from finetune.core import outbound
+
+    address, timeout = checked_address(server), httpx.Timeout(QUICK, read=seconds, write=60.0)
+    return outbound.client(outbound.Rules(allowed=[urlsplit(address).netloc]), base_url=address, timeout=timeout)
 
 
 def _json(server: str, method: str, path: str, body: dict[str, Any] | None = None, *, seconds: float = QUICK) -> dict[str, Any]:
@@ -172,13 +174,15 @@ def _refuse(status: int, content: bytes) -> None:
 def _translated(server: str) -> Iterator[None]:
     import httpx
 
+    nobody = f"No Ollama server answers at {server}. Start it there (ollama serve), or name another in Models → Ollama."
     try:
         yield
-    except DomainError:
+    except DomainError as error:
+        if error.code == "unknown_host":
+            raise Unavailable(nobody, code="ollama_down", retry_after=30) from None
         raise
     except httpx.ConnectError:
-        words = f"No Ollama server answers at {server}. Start it there (ollama serve), or name another in Models → Ollama."
-        raise Unavailable(words, code="ollama_down", retry_after=30) from None
+        raise Unavailable(nobody, code="ollama_down", retry_after=30) from None
     except (httpx.HTTPError, httpx.InvalidURL):
         raise Unavailable(
             f"The Ollama server at {server} stopped answering. Try again.", code="ollama_down", retry_after=30
