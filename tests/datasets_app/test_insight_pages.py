@@ -173,7 +173,7 @@ def test_the_page_does_not_hang_without_a_worker(
     monkeypatch.setattr(pages, "RENDER_WAIT", 1)
     dataset, model = make_read(alice, jsonl(*pairs(3))), make_base_model(alice, path=str(tokenizer_dir))
     text = text_of(page, f"/datasets/{dataset.pk}?model_id={model.pk}&max_length=9")
-    assert "No worker" in text
+    assert "Waiting for a worker to load this model" in text and 'hx-trigger="load delay:1s"' in text
     assert "What is 0 + 1?" in text
 
 

@@ -52,7 +52,8 @@ def test_from_an_upload_to_a_file(aift: Any, tmp_path: Path) -> None:
 
     trained = aift("train", model, "sums", "--set", "max_steps=6", "--name", "from the shell", "--watch")
     assert "succeeded" in trained.stdout
-    assert "training …" in trained.stderr
+    said = trained.stderr.splitlines()  # which phases it sees is a matter of chance: the run is short
+    assert len(said) > 1 and said[-1] == "succeeded …"
     (job,) = json.loads(aift("jobs", "--json", "--status", "succeeded").stdout)
     tuned = job["output_model_id"]
 

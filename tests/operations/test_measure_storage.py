@@ -27,7 +27,7 @@ def test_a_file_with_two_names_counts_once_for_a_person(alice, charlie):
     (storage.model_dir(model.pk) / "weights").write_bytes(b"w" * 1000)
 
     assert measure_storage()[alice.pk] == {"datasets": size, "models": 1000, "runs": 100, "exports": 0, "total": size + 1100}
-    assert measure_storage(user=charlie) == {charlie.pk: {"datasets": 0, "models": 0, "runs": 0, "total": 0}}
+    assert measure_storage(user=charlie) == {charlie.pk: {"datasets": 0, "models": 0, "runs": 0, "exports": 0, "total": 0}}
 
 
 def test_the_command_lists_people(alice):

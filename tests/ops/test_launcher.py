@@ -133,7 +133,7 @@ def test_the_workers_come_back_to_a_killed_valkey(launched):
 
     def all_answer() -> bool:
         answer = launched.run("celery", "-A", "celery_worker", "inspect", "ping", "--json")
-        return answer.returncode == 0 and len(nodes(answer.stdout)) == 3
+        return answer.returncode == 0 and len(nodes(answer.stdout)) == 4
 
     wait_until(all_answer, 40, "all workers back")
 
