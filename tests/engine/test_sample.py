@@ -18,8 +18,15 @@ pytestmark = [pytest.mark.engine, pytest.mark.filterwarnings("default")]
 
 
 @pytest.fixture(scope="module")
-def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return create_sample_model(tmp_path_factory.mktemp("sample") / "model")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AIFT_CACHE_DIR", str(cache))
+        return create_sample_model(tmp_path_factory.mktemp("sample") / "model")
 
 
 def answer(model: Any, tokenizer: Any, question: str) -> str:
@@ -27,6 +34,14 @@ def answer(model: Any, tokenizer: Any, question: str) -> str:
     ids = tokenizer(prompt, return_tensors="pt", add_special_tokens=False)["input_ids"]
     written = model.generate(ids, max_new_tokens=50, do_sample=False)
     return tokenizer.decode(written[0, ids.shape[1] :], skip_special_tokens=True)
+
+
+def test_it_is_trained_once_and_then_copied(sample: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIFT_CACHE_DIR", str(cache))
+    monkeypatch.setattr("training.engine.sample._train", lambda directory: pytest.fail("trained again"))
+    again = create_sample_model(tmp_path / "model")
+    assert {file.name: file.read_bytes() for file in again.iterdir()} == {file.name: file.read_bytes() for file in sample.iterdir()}
+    assert not list(tmp_path.glob(".*")) and len(list((cache / "samples").iterdir())) == 1
 
 
 def test_the_rows_are_many_and_whole() -> None:

@@ -6,12 +6,17 @@ seconds on random small talk (sample_text.py). The dataset is the help desk of a
 
 from __future__ import annotations
 
+import hashlib
+import importlib.metadata
 import json
+import os
+import platform
 import shutil
 from pathlib import Path
 from typing import Any
 
 from . import checkpoints
+from .datacache import cache_folder
 from .products import prefer_quick
 from .sample_text import conversations
 
@@ -65,10 +70,43 @@ def create_sample(directory: Path) -> Path:
 
 
 def create_sample_model(directory: Path) -> Path:
-    """Train the sample model into `directory` (Hugging Face layout), which appears only when it is whole.
+    """Put the sample model into `directory` (Hugging Face layout), which appears only when it is whole.
 
-    The same weights each time on the same machine. Needs torch and transformers and some seconds of processor.
+    The same weights each time on the same machine, so it is trained once, which takes some seconds of processor, and kept in
+    $AIFT_CACHE_DIR/samples where that is set.
     """
+    folder = cache_folder("samples")
+    if folder is None:
+        return _train(directory)
+    kept = folder / _key()
+    if not kept.is_dir():
+        folder.mkdir(parents=True, exist_ok=True)
+        made = _train(folder / f"{kept.name}-{os.getpid()}")
+        try:
+            made.replace(kept)
+        except OSError:  # another process was quicker
+            checkpoints.discard(made)
+    staged = checkpoints.stage(directory.parent, 0)
+    shutil.copytree(kept, staged, dirs_exist_ok=True)
+    return _appear(staged, directory)
+
+
+def _key() -> str:
+    """What decides the weights: this code, the rows, torch and the processor's kind."""
+    parts = [checkpoints.sha256(path) for path in (Path(__file__), Path(__file__).with_name("sample_text.py"), sample_file())]
+    parts += [importlib.metadata.version("torch"), platform.machine(), platform.processor()]
+    return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:32]
+
+
+def _appear(staged: Path, directory: Path) -> Path:
+    checkpoints.sync_tree(staged)
+    if directory.exists():
+        checkpoints.discard(directory)
+    staged.replace(directory)
+    return directory
+
+
+def _train(directory: Path) -> Path:
     import torch
 
     prefer_quick()
@@ -81,11 +119,7 @@ def create_sample_model(directory: Path) -> Path:
     model.save_pretrained(staged)
     tokenizer.save_pretrained(staged)
     (staged / "README.md").write_text(CARD.format(name=NAME, parameters=model.num_parameters()))
-    checkpoints.sync_tree(staged)
-    if directory.exists():
-        checkpoints.discard(directory)
-    staged.replace(directory)
-    return directory
+    return _appear(staged, directory)
 
 
 def _words() -> list[str]:
