@@ -16,8 +16,6 @@ class Notification(models.Model):
         JOB_FAILED = "job_failed", "A job failed"
         DOWNLOAD_DONE = "download_done", "A download is done"
         DOWNLOAD_FAILED = "download_failed", "A download failed"
-        EXPORT_READY = "export_ready", "Your data is ready"
-        BUDGET = "budget", "A budget is nearly spent"
         TEST = "test", "A test"
 
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="notifications")

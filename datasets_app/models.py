@@ -107,11 +107,6 @@ class Dataset(Lifecycle):
         return self.status in (self.Status.UPLOADED, self.Status.VALIDATING)
 
     @property
-    def is_moving(self) -> bool:
-        """Something in the background changes what there is to see."""
-        return self.is_busy or not self.examined or self.is_being_divided
-
-    @property
     def is_being_divided(self) -> bool:
         return self.division is not None and "error" not in self.division
 

@@ -117,7 +117,7 @@ class Migration(migrations.Migration):
             name='Notification',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('job_succeeded', 'A job succeeded'), ('job_failed', 'A job failed'), ('download_done', 'A download is done'), ('download_failed', 'A download failed'), ('export_ready', 'Your data is ready'), ('budget', 'A budget is nearly spent'), ('test', 'A test')], max_length=20)),
+                ('kind', models.CharField(choices=[('job_succeeded', 'A job succeeded'), ('job_failed', 'A job failed'), ('download_done', 'A download is done'), ('download_failed', 'A download failed'), ('test', 'A test')], max_length=20)),
                 ('title', models.CharField(max_length=200)),
                 ('text', models.CharField(blank=True, max_length=500)),
                 ('path', models.CharField(blank=True, help_text='The page it is about.', max_length=300)),

@@ -72,12 +72,6 @@ def inspect_space(repo_id: str, *, token: str) -> HubSpace:
     )
 
 
-def request_hardware(repo_id: str, hardware: str, *, token: str) -> None:
-    """Move it to other hardware; it starts again."""
-    with client(token, repo_id) as api:
-        api.request_space_hardware(repo_id, hardware)
-
-
 def pause_space(repo_id: str, *, token: str) -> None:
     """Paused, it costs nothing."""
     with client(token, repo_id) as api:

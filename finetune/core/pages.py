@@ -11,15 +11,8 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.cache import patch_vary_headers
-from django_htmx.middleware import HtmxDetails
 
 from finetune.core.errors import DomainError
-
-
-class HtmxHttpRequest(HttpRequest):
-    """A request after HtmxMiddleware and AuthenticationMiddleware."""
-
-    htmx: HtmxDetails
 
 
 def render_page(

@@ -50,10 +50,6 @@ class HubRun:
         with as_owner(self.account):
             hub_runs.commit_files(self.repo, {f"{parcel.RUN}/cancel": b"stop\n"}, message="Stop", token=self.account.token)
 
-    def has_ended(self) -> bool:
-        """Whether the runner has brought everything back."""
-        return f"{parcel.RUN}/exit.json" in self._listed()
-
     def collect(self, *, over: bool) -> bool:
         """Output, checkpoints and what was told come here. False while the runner, which is not `over`, is still bringing them."""
         listed = self._listed()

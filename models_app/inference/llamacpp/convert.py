@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -180,11 +179,6 @@ def quantize_q8_0(block: Any) -> Any:
         place[:, :2] = scale.to(torch.float16).view(torch.uint8)
         place[:, 2:] = rounded.to(torch.int8).view(torch.uint8)
     return packed
-
-
-def gguf_bytes(directory: Path, type: str) -> int:
-    """About how large the file will be."""
-    return sum(size_of(tensor, _type_of(tensor, type)) for tensor in all_tensors(directory).values()) + math.ceil(20e6)
 
 
 def main() -> None:
