@@ -93,13 +93,8 @@ def name_of(encoding: str) -> str:
     return NAMES.get(encoding, encoding.replace("_", "-").upper())
 
 
-class AsUtf8(io.RawIOBase):
-    """Another encoding, read as UTF-8. What can't be decoded becomes U+FFFD."""
-
-    def __init__(self, inner: BinaryIO, encoding: str):
-        self.inner = inner
-        self.encoding = encoding
-        self.seek(0)
+class FromTheStart(io.RawIOBase):
+    """A stream that can only be made forwards: a seek begins anew, and reads on a few bytes."""
 
     def readable(self) -> bool:
         return True
@@ -107,12 +102,27 @@ class AsUtf8(io.RawIOBase):
     def seekable(self) -> bool:
         return True
 
+    def rewind(self) -> None:
+        raise NotImplementedError
+
     def seek(self, offset: int, whence: int = 0) -> int:
         """Only to the beginning or a few bytes after it."""
+        self.rewind()
+        return len(self.read(offset)) if offset else 0
+
+
+class AsUtf8(FromTheStart):
+    """Another encoding, read as UTF-8. What can't be decoded becomes U+FFFD."""
+
+    def __init__(self, inner: BinaryIO, encoding: str):
+        self.inner = inner
+        self.encoding = encoding
+        self.rewind()
+
+    def rewind(self) -> None:
         self.inner.seek(0)
         self.decoder = codecs.getincrementaldecoder(self.encoding)("replace")
         self.left = b""
-        return len(self.read(offset)) if offset else 0
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         while not self.left:

@@ -11,7 +11,7 @@ from pathlib import Path, PurePath
 from types import TracebackType
 from typing import BinaryIO, Self
 
-from datasets_app.formats.encoding import UTF8, AsUtf8, encoding_of
+from datasets_app.formats.encoding import UTF8, AsUtf8, FromTheStart, encoding_of
 
 KINDS = ("jsonl", "ndjson", "json", "csv", "tsv", "txt", "md", "parquet")
 PACKED = ("gz", "zst")
@@ -172,26 +172,18 @@ class Source:
             yield number, None
 
 
-class _Zstandard(io.RawIOBase):
+class _Zstandard(FromTheStart):
     """A Zstandard file as a stream; Arrow does the work."""
 
     def __init__(self, raw: BinaryIO):
         self.raw = raw
-        self.seek(0)
+        self.rewind()
 
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        """Only to the beginning or a few bytes after it."""
+    def rewind(self) -> None:
         import pyarrow as pa
 
         self.raw.seek(0)
         self.inner = pa.CompressedInputStream(pa.PythonFile(_Lent(self.raw), mode="r"), "zstd")
-        return len(self.read(offset)) if offset else 0
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         try:

@@ -13,9 +13,11 @@ from celery.contrib.testing.worker import start_worker
 from django.core.cache import cache
 from django.utils import timezone
 
-from accounts.models import Credential
+from accounts.models import Credential, User
 from celery_worker import app
-from finetune.core import crypto
+from finetune.core import crypto, storage
+from models_app.models import LanguageModel
+from tests.factories import make_base_model, make_version
 from tests.fakes import FakeHub
 from tests.loopback_hub import LoopbackHub, Repo
 
@@ -151,3 +153,19 @@ def add_model(hub: LoopbackHub, repo_id: str, directory: Path, **values: Any) ->
 def store_token(user: Any, token: str) -> None:
     values = {"ciphertext": crypto.encrypt(token), "last4": token[-4:], "checked_at": timezone.now()}
     Credential.objects.create(owner=user, kind=Credential.Kind.HUGGING_FACE, **values)
+
+
+@pytest.fixture
+def base(alice: User, tiny_dir: Path) -> LanguageModel:
+    """The tiny model as alice's."""
+    model = make_base_model(alice)
+    shutil.copytree(tiny_dir, storage.model_dir(model.pk))
+    return model
+
+
+@pytest.fixture
+def version(alice: User, base: LanguageModel, adapter_dir: Path) -> LanguageModel:
+    """Its adapter as a version of it."""
+    model = make_version(alice, base=base)
+    shutil.copytree(adapter_dir, storage.model_dir(model.pk))
+    return model

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +13,6 @@ from rest_framework.test import APIClient
 from accounts.models import User
 from datasets_app.models import Dataset
 from datasets_app.services.validate_dataset import ingest
-from finetune.core import storage
 from finetune.core.errors import Conflict
 from models_app.models import Comparison, LanguageModel
 from models_app.services.collect_preferences import collect_preferences, rows_of
@@ -23,25 +20,11 @@ from models_app.services.compare_sources import compare_sources
 from models_app.services.count_wins import count_wins
 from models_app.services.try_prompt import Params, follow, generate
 from models_app.services.vote_comparison import vote_comparison
-from tests.factories import make_base_model, make_dataset, make_version
+from tests.factories import make_dataset
 from tests.models_app.test_consumers import connect
 
 HELLO = [{"role": "user", "content": "Say hello"}]
 GREEDY = Params(max_new_tokens=8, temperature=0)
-
-
-@pytest.fixture
-def base(alice: User, tiny_dir: Path) -> LanguageModel:
-    model = make_base_model(alice)
-    shutil.copytree(tiny_dir, storage.model_dir(model.pk))
-    return model
-
-
-@pytest.fixture
-def version(alice: User, base: LanguageModel, adapter_dir: Path) -> LanguageModel:
-    model = make_version(alice, base=base)
-    shutil.copytree(adapter_dir, storage.model_dir(model.pk))
-    return model
 
 
 def answered(owner: User, vote: str = "", *, blind: bool = True, names: str = "one two", **values: Any) -> Comparison:

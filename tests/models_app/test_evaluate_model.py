@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,30 +16,15 @@ from rest_framework.test import APIClient
 
 from accounts.models import User
 from datasets_app.models import Dataset
-from finetune.core import storage
 from finetune.core.errors import Conflict, Invalid
 from models_app import run_evaluation as worker
 from models_app.models import Evaluation, LanguageModel
 from models_app.services.cancel_evaluation import cancel_evaluation
 from models_app.services.evaluate_model import evaluate_model
 from models_app.services.reconcile_evaluations import reconcile_evaluations
-from tests.factories import make_base_model, make_dataset, make_job, make_version
+from tests.factories import make_base_model, make_dataset, make_job
 
 S = Evaluation.Status
-
-
-@pytest.fixture
-def base(alice: User, tiny_dir: Path) -> LanguageModel:
-    model = make_base_model(alice)
-    shutil.copytree(tiny_dir, storage.model_dir(model.pk))
-    return model
-
-
-@pytest.fixture
-def version(alice: User, base: LanguageModel, adapter_dir: Path) -> LanguageModel:
-    model = make_version(alice, base=base)
-    shutil.copytree(adapter_dir, storage.model_dir(model.pk))
-    return model
 
 
 @pytest.fixture

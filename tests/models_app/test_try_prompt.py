@@ -26,20 +26,6 @@ GREEDY = Params(max_new_tokens=8, temperature=0)
 
 
 @pytest.fixture
-def base(alice: User, tiny_dir: Path) -> LanguageModel:
-    model = make_base_model(alice)
-    shutil.copytree(tiny_dir, storage.model_dir(model.pk))
-    return model
-
-
-@pytest.fixture
-def version(alice: User, base: LanguageModel, adapter_dir: Path) -> LanguageModel:
-    model = make_version(alice, base=base)
-    shutil.copytree(adapter_dir, storage.model_dir(model.pk))
-    return model
-
-
-@pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verb, "ANSWER_WITHIN_SECONDS", 1.5)
     streams.connection().delete(f"{streams.PREFIX}{verb.WORKER}:beat")  # the last beat of a test before
