@@ -113,7 +113,7 @@ def named(route: str, hers: dict[str, int]) -> str:
 
 
 # What operators do to everybody's jobs, on the page of the queue.
-OF_OPERATORS = {route for route in OWNED if route.endswith(("/priority", "/move-up", "/cancel"))}
+OF_OPERATORS = {route for route in OWNED if route.endswith(("/priority", "/move-up"))}
 
 
 @pytest.mark.parametrize("who", ["charlie", "olivia"])
