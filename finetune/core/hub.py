@@ -59,12 +59,8 @@ def _ask(token: str) -> dict[str, Any]:
     from huggingface_hub.errors import HfHubHTTPError
 
     get_session().timeout = TIMEOUT_SECONDS  # the library's own calls wait for ever
-    api = HfApi(endpoint=settings.HF_ENDPOINT, token=token)
     try:
-        try:
-            return api.whoami()
-        except (httpx2.NetworkError, httpx2.RemoteProtocolError):  # a connection kept from before that the Hub has closed since
-            return api.whoami()
+        return HfApi(endpoint=settings.HF_ENDPOINT, token=token).whoami()
     except HfHubHTTPError as error:
         raise _refusal(error.response.status_code, error.response.headers.get("Retry-After", "")) from None
     except (httpx2.HTTPError, httpx2.InvalidURL, OSError):

@@ -64,7 +64,10 @@ def stack(tmp_path_factory: pytest.TempPathFactory, loopback_hub: LoopbackHub) -
     port = free_port()
     environment = {
         **{
-            name: value for name, value in os.environ.items() if name not in {"DJANGO_SETTINGS_MODULE", "DATABASE_URL", "REDIS_URL"}
+            name: value
+            for name, value in os.environ.items()
+            # The last: an engine that ran in this process goes offline, and says so in the environment.
+            if name not in {"DJANGO_SETTINGS_MODULE", "DATABASE_URL", "REDIS_URL", "HF_HUB_OFFLINE"}
         },
         "DATA_DIR": str(data_dir),
         "PORT": str(port),
