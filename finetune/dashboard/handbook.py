@@ -6,12 +6,14 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import nh3
 from django.conf import settings
 from django.utils.text import slugify
-from markdown_it import MarkdownIt
-from markdown_it.token import Token
+
+if TYPE_CHECKING:
+    from markdown_it.token import Token
 
 DOCS: Path = settings.BASE_DIR / "docs"
 # Chapter → pages (names of files in docs/), in the order of reading.
@@ -64,6 +66,8 @@ def read_page(slug: str) -> HelpPage:
 
 @lru_cache(maxsize=64)
 def _parsed(slug: str, modified: int) -> HelpPage:
+    from markdown_it import MarkdownIt  # here: it takes a tenth of a second that nobody waits for at the start
+
     markdown = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
     tokens = markdown.parse((DOCS / f"{slug}.md").read_text())
     sections = _sections(tokens)

@@ -1,4 +1,4 @@
-"""`later HOST PORT COMMAND…`: become COMMAND once somebody listens at HOST:PORT, or after a few seconds anyway.
+"""`later.py HOST PORT COMMAND…`: become COMMAND once somebody listens at HOST:PORT, or after a few seconds anyway.
 
 Six processes that all import Django at once share two cores badly; the web process, for which a person waits, goes first.
 """

@@ -33,7 +33,8 @@ def programs(facts: Facts) -> Iterator[Program]:
     if facts.valkey_socket:
         yield Program("valkey", 10, _valkey(facts.valkey_socket, Path(facts.data_dir) / "valkey"), 20)
     yield Program("web", 20, _web(facts), 10)
-    later = [sys.executable, "-m", "finetune.launcher.later", facts.local_host, str(facts.port)]
+    # By its path and without site: as a module it would import Celery, five times while the web process wants the cores.
+    later = [sys.executable, "-S", str(Path(__file__).with_name("later.py")), facts.local_host, str(facts.port)]
     yield Program("train", 30, [*later, *_worker("train", "train", "threads", facts.train_slots)], 20)
     yield Program("general", 30, [*later, *_worker("general", "default,celery", "prefork", 2)], 20)
     yield Program("cloud", 30, [*later, *_worker("cloud", "cloud", "threads", int(os.environ.get("CLOUD_SLOTS") or 16))], 20)
@@ -93,7 +94,7 @@ def _own_options(facts: Facts) -> dict[str, object]:
 def _options(program: Program, facts: Facts) -> dict[str, object]:
     return {
         "command": shlex.join(
-            [sys.executable, "-m", "finetune.launcher.begin", str(facts.notes_dir / program.name), *program.command]
+            [sys.executable, str(Path(__file__).with_name("begin.py")), str(facts.notes_dir / program.name), *program.command]
         ),
         "directory": ROOT,
         "priority": program.priority,

@@ -101,7 +101,7 @@ def test_a_program_is_noted_before_it_begins_and_ended_by_the_next_start(facts):
     programs.write_configuration(facts)
     parser = configparser.RawConfigParser()
     parser.read(facts.supervisor_file)
-    begin = shlex.split(parser["program:train"]["command"].replace("%%", "%"))[:4]
+    begin = shlex.split(parser["program:train"]["command"].replace("%%", "%"))[:3]
     started = subprocess.Popen([*begin, sys.executable, "-c", "import time; time.sleep(60)"], cwd=settings.BASE_DIR)
     try:
         wait_until(lambda: (facts.notes_dir / "train").exists(), 20, "the note")
