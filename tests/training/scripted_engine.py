@@ -19,13 +19,13 @@ from pathlib import Path
 from training.engine import checkpoints
 from training.engine.events import EventLog
 from training.engine.process import identity
-from training.engine.rundir import RunDir
+from training.engine.rundir import RunDir, write_atomic
 
 
 def main(path: Path) -> int:
     run = RunDir(path)
     script = json.loads((path / "script.json").read_text())
-    run.process_file.write_text(json.dumps(identity(os.getpid())))
+    write_atomic(run.process_file, json.dumps(identity(os.getpid())))
     events = EventLog(run.events_file)
     events.emit("phase", phase="preparing")
     spec = run.read_spec()
