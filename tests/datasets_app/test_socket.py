@@ -31,6 +31,7 @@ async def close_code(user: Any, pk: int) -> int:
     socket = connect(user, pk)
     await socket.connect()
     message = await socket.receive_output()
+    await socket.disconnect()  # left open it may keep the event loop from ending
     return message["code"]
 
 

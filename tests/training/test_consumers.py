@@ -184,6 +184,8 @@ async def test_strangers_and_the_signed_out_are_told_by_a_close_code(alice: User
         watcher = Watcher(job.pk, user)
         assert (await watcher.connect(timeout=10))[0]
         assert await watcher.receive_output(timeout=10) == {"type": "websocket.close", "code": code}
+        await watcher.disconnect()
     missing = Watcher(job.pk + 99, alice)
     await missing.connect(timeout=10)
     assert (await missing.receive_output(timeout=10))["code"] == 4404
+    await missing.disconnect()
