@@ -11,7 +11,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run setup demo test test-servers test-gguf test-chaos test-cloud lint types worker bench bench-load shell openapi migrations screenshots
+.PHONY: help run setup demo audit test test-servers test-gguf test-chaos test-cloud lint types worker bench bench-load shell openapi migrations screenshots
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -54,6 +54,11 @@ lint: $(VENV)/.test-packages ## style and the layers of the architecture
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/lint-imports
+
+audit: $(VENV)/.test-packages ## known holes in the packages (asks PyPI), and a second look at our own code than lint's
+	@$(PIP) -q -r tests/audit-requirements.txt
+	$(BIN)/bandit -q -c pyproject.toml -r $(PACKAGES) manage.py
+	$(BIN)/pip-audit $(foreach file,requirements.txt training/engine/requirements.txt,-r $(file)) $(AUDIT_ARGS)
 
 types: $(VENV)/.test-packages ## static types
 	@$(BIN)/mypy $(PACKAGES)

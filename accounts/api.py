@@ -85,8 +85,10 @@ class LoginView(OpenView):
 class RefreshView(OpenView):
     @extend_schema(request=serializers.RefreshSerializer, responses=serializers.TokensSerializer, operation_id="auth_refresh")
     def post(self, request: Request) -> Response:
-        """Exchange a refresh token for a new pair; the old one is refused afterwards."""
-        return Response(rotate_tokens(**parsed(serializers.RefreshSerializer, request)))
+        """Exchange a refresh token for a new pair; the old one is refused afterwards. The same client that asks twice within ten
+        seconds (two tabs) gets the same pair; any other second use ends the sign-in."""
+        values = parsed(serializers.RefreshSerializer, request)
+        return Response(rotate_tokens(**values, **described(request)))
 
 
 class LogoutView(OpenView):

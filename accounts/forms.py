@@ -6,6 +6,7 @@ from typing import Any
 
 from django import forms
 
+from accounts.models import Theme
 from accounts.notice_models import Notification
 
 
@@ -42,6 +43,10 @@ class ProfileForm(forms.Form):
     last_name = _text("Last name", "family-name", max_length=150, required=False)
 
 
+class ThemeForm(forms.Form):
+    theme = forms.ChoiceField(choices=Theme.choices, help_text="Follows you to your other browsers.")
+
+
 class PasswordForm(forms.Form):
     old_password = _password("Current password", "current-password")
     new_password = _password(
@@ -69,8 +74,7 @@ class ApiKeyForm(forms.Form):
 
 
 class ChannelsForm(forms.Form):
-    # Only what is told by now.
-    KINDS = [choice for choice in Notification.Kind.choices if choice[0].startswith(("job_", "download_"))]
+    KINDS = [choice for choice in Notification.Kind.choices if choice[0] != Notification.Kind.TEST]
 
     kinds = forms.MultipleChoiceField(label="Tell me when", required=False, choices=KINDS, widget=forms.CheckboxSelectMultiple)
     email = forms.BooleanField(label="By e-mail, to the address of my profile", required=False)

@@ -14,6 +14,12 @@ from django.db.models.functions import Lower
 username_rule = RegexValidator(r"\A[\w.+-]+\Z", "Use letters, digits and . + - _ only.")
 
 
+class Theme(models.TextChoices):
+    SYSTEM = "system", "As the system"
+    LIGHT = "light", "Light"
+    DARK = "dark", "Dark"
+
+
 class User(AbstractUser):
     """Signs in with username or e-mail; both are unique whatever their case. Operators are `is_staff`."""
 
@@ -21,6 +27,7 @@ class User(AbstractUser):
     email = models.EmailField("e-mail address")
     # The person who set this installation up. A constraint, not a check, so that two first visitors can't both be it.
     is_owner = models.BooleanField(default=False, editable=False)
+    theme = models.CharField(max_length=10, choices=Theme, default=Theme.SYSTEM, help_text="How the pages look, in every browser.")
     # When the person asked for their account to be deleted. It is inactive from then on; a worker removes what is theirs.
     deletion_asked_at = models.DateTimeField(null=True, editable=False)
 
@@ -44,6 +51,8 @@ class Credential(models.Model):
     class Kind(models.TextChoices):
         HUGGING_FACE = "hf", "Hugging Face"
         MODAL = "modal", "Modal"
+        WANDB = "wandb", "Weights & Biases"
+        MLFLOW = "mlflow", "MLflow"
 
     owner = models.ForeignKey(User, on_delete=models.CASCADE, related_name="credentials")
     kind = models.CharField(max_length=20, choices=Kind)
@@ -80,6 +89,7 @@ class UserLimits(models.Model):
 
 
 from accounts.access_models import ApiKey, AuditEntry, BrowserSession, Invitation, TokenFamily  # noqa: E402
+from accounts.archive_models import DataArchive  # noqa: E402
 from accounts.notice_models import Notification, NotificationChannels  # noqa: E402
 
 __all__ = [
@@ -87,9 +97,11 @@ __all__ = [
     "AuditEntry",
     "BrowserSession",
     "Credential",
+    "DataArchive",
     "Invitation",
     "Notification",
     "NotificationChannels",
+    "Theme",
     "TokenFamily",
     "User",
     "UserLimits",

@@ -16,6 +16,9 @@ class Notification(models.Model):
         JOB_FAILED = "job_failed", "A job failed"
         DOWNLOAD_DONE = "download_done", "A download is done"
         DOWNLOAD_FAILED = "download_failed", "A download failed"
+        BUDGET_WARNING = "budget_warning", "A job's budget is nearly used up"
+        BUDGET_USED_UP = "budget_used_up", "A job stops because its budget is used up"
+        ARCHIVE_READY = "archive_ready", "The archive of my data is ready"
         TEST = "test", "A test"
 
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="notifications")

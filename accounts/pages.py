@@ -17,7 +17,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from accounts.forms import ModalForm, PasswordForm, ProfileForm, RegisterForm, SignInForm, TokenForm
+from accounts.forms import ModalForm, PasswordForm, ProfileForm, RegisterForm, SignInForm, ThemeForm, TokenForm
 from accounts.lockout import count_failure, forget_failures, seconds_locked
 from accounts.models import Credential, User
 from accounts.person import person
@@ -112,6 +112,19 @@ def profile(request: HttpRequest) -> HttpResponse:
     return _settings(request, status=422, profile_form=form)
 
 
+@require_POST
+def theme(request: HttpRequest) -> HttpResponse:
+    """Asked by the switch of every page, and by the form where there is no JavaScript."""
+    form = ThemeForm(request.POST)
+    if form.is_valid() and _done(form, update_profile, user=person(request), **form.cleaned_data):
+        return (
+            _saved(request, "The pages look like that in every browser of yours.")
+            if request.POST.get("back")
+            else HttpResponse(status=204)
+        )
+    return _settings(request, status=422, theme_form=form)
+
+
 @sensitive_post_parameters()
 @require_POST
 def password(request: HttpRequest) -> HttpResponse:
@@ -182,6 +195,7 @@ def _settings(request: HttpRequest, *, status: int = 200, **bound: forms.Form) -
     context = {
         "profile_form": ProfileForm(initial={name: getattr(user, name) for name in ProfileForm.base_fields}),
         "password_form": PasswordForm(),
+        "theme_form": ThemeForm(initial={"theme": user.theme}),
         "token_form": TokenForm(),
         "modal_form": ModalForm(),
         "modal_credential": user.credentials.filter(kind=Credential.Kind.MODAL).first(),

@@ -6,7 +6,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from accounts.models import ApiKey, Credential, User
+from accounts.models import ApiKey, Credential, Theme, User
 
 
 class Password(serializers.CharField):
@@ -29,7 +29,7 @@ class UserSerializer(serializers.ModelSerializer):
 
     class Meta:
         model = User
-        fields = ["id", "username", "email", "first_name", "last_name", "date_joined", "has_hf_token"]
+        fields = ["id", "username", "email", "first_name", "last_name", "date_joined", "has_hf_token", "theme"]
 
 
 class ProfileSerializer(serializers.Serializer):
@@ -37,6 +37,7 @@ class ProfileSerializer(serializers.Serializer):
     email = serializers.CharField(max_length=254)
     first_name = serializers.CharField(max_length=150, required=False, allow_blank=True)
     last_name = serializers.CharField(max_length=150, required=False, allow_blank=True)
+    theme = serializers.ChoiceField(choices=Theme.choices, required=False, help_text="How the pages look, in every browser.")
 
 
 class RegisterSerializer(serializers.Serializer):

@@ -12,6 +12,7 @@ pages = [
     path("register", web.register, name="register"),
     path("settings", web.settings, name="settings"),
     path("settings/profile", web.profile, name="settings-profile"),
+    path("settings/theme", web.theme, name="settings-theme"),
     path("settings/password", web.password, name="settings-password"),
     path("settings/token", web.token, name="settings-token"),
     path("settings/modal", web.modal, name="settings-modal"),

@@ -225,6 +225,11 @@ MAX_USD_PER_MONTH_PER_USER = env.env_int("MAX_USD_PER_MONTH_PER_USER", 0)
 MAY_CONFIRM_MORE_COST = env.env_bool("MAY_CONFIRM_MORE_COST", False)
 # Which function measures what a person's files take. It lies in an app above accounts, which asks for it by name.
 STORAGE_USED = "finetune.operations.services.measure_storage.measure_storage"
+# Training programs on this machine reach their own run and model only, where the kernel can hold them to it (Landlock).
+ENGINE_CONFINEMENT = env.env_bool("ENGINE_CONFINEMENT", True)
+# How far they stand back behind the web process and the workers (nice), and the bytes of memory one process may ask for; 0 is no bound.
+ENGINE_NICE = env.env_int("ENGINE_NICE", 5)
+ENGINE_MEMORY_BYTES = env.env_int("ENGINE_MEMORY_BYTES", 0)
 # GPUs of the machine where jobs train; 0 counts those of the machine that is asked.
 TRAINING_GPUS = env.env_int("TRAINING_GPUS", 0, minimum=0)
 

@@ -25,7 +25,16 @@ function chooseTheme(choice) {
   else root.dataset.theme = choice;
   store("theme", choice === "system" ? null : choice);
   showTheme();
+  keepTheme(choice);
   document.dispatchEvent(new CustomEvent("theme"));
+}
+
+// For the account's other browsers. Signed out, or without an answer, the choice holds in this one.
+function keepTheme(choice) {
+  if (!root.dataset.accountTheme) return;
+  root.dataset.accountTheme = choice;
+  const headers = JSON.parse(document.body.getAttribute("hx-headers"));
+  fetch("/settings/theme", { method: "POST", headers, body: new URLSearchParams({ theme: choice }), keepalive: true }).catch(() => {});
 }
 
 function showFold() {

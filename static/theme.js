@@ -3,7 +3,10 @@
   "use strict";
   const root = document.documentElement;
   try {
-    const theme = localStorage.getItem("theme");
+    // Signed in, the account's choice holds (the page came with it) and is kept for the pages before the next sign-in.
+    const account = root.dataset.accountTheme;
+    if (account) localStorage.setItem("theme", account);
+    const theme = account || localStorage.getItem("theme");
     if (theme === "light" || theme === "dark") root.dataset.theme = theme;
     if (localStorage.getItem("nav") === "folded") root.dataset.nav = "folded";
   } catch {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from collections import Counter
 from typing import Any
@@ -15,6 +14,7 @@ from finetune.core.templatetags.ui import method_words
 from models_app.models import LanguageModel
 from training.device_reports import worker_devices
 from training.engine import model as engine
+from training.engine.installed import is_missing
 from training.engine.plans import device_of
 from training.engine.quantization import obstacle
 from training.engine.ranks import CPU_PROCESSES
@@ -57,7 +57,7 @@ def refuse_devices(*, executor: str, config: dict[str, Any]) -> None:
         raise invalid_field("num_gpus", f"This machine has {gpus} GPU{'' if gpus == 1 else 's'}; {wanted} are asked for.")
     if way in ("fsdp", "deepspeed") and not gpus:
         raise invalid_field("distributed", f"{way} works on GPUs only. Leave it open, which means ddp.")
-    if way == "deepspeed" and importlib.util.find_spec("deepspeed") is None:
+    if way == "deepspeed" and is_missing("deepspeed"):
         raise invalid_field("distributed", "deepspeed is not installed here. Install the deepspeed package, or choose fsdp.")
 
 

@@ -11,6 +11,7 @@ from training.executors import Executor, State
 from training.lease import Lease
 from training.models import TrainingJob
 from training.services.record_events import record_events
+from training.telling import tell_budget
 
 logger = logging.getLogger(__name__)
 REFUSED_SECONDS = 300.0  # how long a run whose credentials are refused waits for new ones
@@ -92,13 +93,16 @@ class RemoteWatch:
     def _warn(self, text: str, **facts: Any) -> None:
         event = {"kind": "warning", "level": "warning", "text": text, "time": time.time()}
         record_events(lease=self.lease, events=[event], offset=self.job.events_offset)
-        if facts:
-            self._keep(cost=self.job.cost | facts)
+        if facts and self._keep(cost=self.job.cost | facts):
+            tell_budget(self.job, text, used_up="stopped" in facts)
 
-    def _keep(self, **values: Any) -> None:
-        if self.lease.rows.update(**values):
-            for name, value in values.items():
-                setattr(self.job, name, value)
+    def _keep(self, **values: Any) -> bool:
+        """False when another worker follows the run by now."""
+        if not self.lease.rows.update(**values):
+            return False
+        for name, value in values.items():
+            setattr(self.job, name, value)
+        return True
 
 
 def _phase(name: str) -> dict[str, Any]:

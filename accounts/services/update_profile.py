@@ -1,4 +1,4 @@
-"""Change one's own name and address."""
+"""Change one's own name and address, and how the pages look."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from accounts.models import User
 from accounts.services.check_account import check_account
 from finetune.core.errors import Conflict
 
-FIELDS = ("username", "email", "first_name", "last_name")
+FIELDS = ("username", "email", "first_name", "last_name", "theme")
 
 
 def update_profile(*, user: User, **values: str) -> User:

@@ -55,6 +55,11 @@ def export_dir(pk: int) -> Path:
     return settings.DATA_DIR / "exports" / str(pk)
 
 
+def archive_file(pk: int) -> Path:
+    """archives/<id>.zip: everything of one person's, until it expires."""
+    return settings.DATA_DIR / "archives" / f"{pk}.zip"
+
+
 def job_dir(pk: int) -> Path:
     """runs/<job>/: one run directory for each attempt."""
     return settings.DATA_DIR / "runs" / str(pk)

@@ -1,19 +1,23 @@
 from __future__ import annotations
 
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from django.core.cache import cache
 from django.db import connection
 from rest_framework_simplejwt.tokens import AccessToken
 
-from accounts.models import AuditEntry, User
+from accounts.models import AuditEntry, TokenFamily, User
+from accounts.services import rotate_tokens as rotating
 from accounts.services.issue_tokens import issue_tokens
-from accounts.services.rotate_tokens import RefusedToken, rotate_tokens
+from accounts.services.rotate_tokens import rotate_tokens
 from tests.conftest import PASSWORD
 
 
-def refused(api, token: str) -> bool:
-    response = api.post("/api/auth/refresh", {"refresh": token})
+def refused(api, token: str, **headers: str) -> bool:
+    """Whether it opens nothing; asked by a client of its own, so that nobody's answer of a moment ago is given again."""
+    response = api.post("/api/auth/refresh", {"refresh": token}, headers={"User-Agent": uuid.uuid4().hex} | headers)
     assert response.status_code in (200, 401)
     if response.status_code == 401:
         assert response.json()["code"] == "token_not_valid"
@@ -74,21 +78,36 @@ def test_a_missing_token_is_named(anonymous_api, db):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_two_exchanges_at_once_one_wins():
+def test_exchanges_at_once_by_one_client_get_one_pair():
     user = User.objects.create_user("alice", "alice@example.org", PASSWORD)
     token = issue_tokens(user=user)["refresh"]
 
-    def exchange(_: int) -> bool:
+    def exchange(number: int) -> str:
         try:
-            rotate_tokens(refresh=token)
-        except RefusedToken:
-            return False
+            return rotate_tokens(refresh=token, user_agent="tab", address="10.0.0.1")["refresh"]
         finally:
             connection.close()
-        return True
 
     with ThreadPoolExecutor(4) as pool:
-        assert sum(pool.map(exchange, range(4))) == 1
+        assert len(set(pool.map(exchange, range(4)))) == 1
+    assert not TokenFamily.objects.exclude(ended_at=None).exists()
+
+
+def test_a_second_tab_gets_the_first_ones_answer_for_a_moment(anonymous_api, alice):
+    old = issue_tokens(user=alice)["refresh"]
+    first, second = (anonymous_api.post("/api/auth/refresh", {"refresh": old}).json() for _ in range(2))
+    assert first == second
+    assert first["refresh"] not in str(cache.get(rotating._place(old, "", "127.0.0.1")))  # it is kept encrypted
+    cache.clear()  # the moment has passed
+    assert anonymous_api.post("/api/auth/refresh", {"refresh": old}).status_code == 401
+    assert anonymous_api.post("/api/auth/refresh", {"refresh": first["refresh"]}).status_code == 401
+
+
+def test_the_moment_is_over_when_its_sign_in_was_ended(anonymous_api, alice):
+    old = issue_tokens(user=alice)["refresh"]
+    new = anonymous_api.post("/api/auth/refresh", {"refresh": old}).json()
+    anonymous_api.post("/api/auth/logout", {"refresh": new["refresh"]})
+    assert anonymous_api.post("/api/auth/refresh", {"refresh": old}).status_code == 401
 
 
 def test_logout_ends_the_token(anonymous_api, alice):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
 
 import pytest
@@ -33,7 +32,7 @@ def refusal(kind: str, **options) -> str | None:
 )
 def test_it_is_refused_where_it_cannot_work(monkeypatch, kind, missing, words) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: None if missing else f"/usr/bin/{name}")
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if missing else object())
+    monkeypatch.setattr("training.engine.refusals.is_missing", lambda name: missing)
     found = refusal(kind)
     assert (found is None) if words is None else (words in found)
     assert "torch_compile" not in device_refusals("sft", Config(), Device(kind, kind, True))

@@ -37,7 +37,7 @@ def test_one_device_is_never_counted(settings, monkeypatch) -> None:
 )
 def test_what_the_machine_lacks_is_named(settings, monkeypatch, gpus, config, field, words) -> None:
     settings.TRAINING_GPUS = gpus
-    monkeypatch.setattr("training.refusals.importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("training.refusals.is_missing", lambda name: True)
     with pytest.raises(Invalid) as refused:
         refuse_devices(executor="local", config=config)
     assert words in refused.value.fields[field][0]

@@ -9,7 +9,6 @@ before it drops padding.
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import inspect
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 from .attempt import Attempt
 from .checks import adapter_of
 from .failures import bad_spec
+from .installed import is_missing
 from .options import Config
 
 MODULES = {"liger": "liger_kernel", "unsloth": "unsloth"}
@@ -40,7 +40,7 @@ def why_not(name: str, method: str, config: Config, device: str) -> str | None:
     """Why these kernels can't be used for a run on this kind of device; None when they can."""
     if device != "cuda":
         return f"{PACKAGES[name]} needs an NVIDIA GPU."
-    if importlib.util.find_spec(MODULES[name]) is None:
+    if is_missing(MODULES[name]):
         return f"the package {PACKAGES[name]} is not installed where the run would start."
     return _unsloth(method, config) if name == "unsloth" else None
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 from typing import Any
 
+from .installed import is_missing
 from .options import CUDA_OPTIMIZERS, PACKAGE_OPTIMIZERS, Config
 
 PACKAGES = {
@@ -43,7 +43,7 @@ def optimizer_refusal(optim: str, *, device: str, adapter: bool) -> str | None:
 
 
 def _missing(module: str, package: str, optim: str) -> str | None:
-    if importlib.util.find_spec(module) is not None:
+    if not is_missing(module):
         return None
     return (
         f"{optim} needs the package {package}, which is not installed where the run would start. Install it or choose adamw_torch."

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import platform
 from typing import Any
 
 from .attempt import Attempt
 from .failures import bad_spec
+from .installed import is_missing
 from .model import Device, load_model, uses_bf16
 
 
@@ -15,7 +15,7 @@ def obstacle(*, mac: bool | None = None, installed: bool | None = None) -> str:
     """Why this machine can't hold weights in four bits, with what to do instead; "" when it can. Imports nothing heavy."""
     if platform.system() == "Darwin" if mac is None else mac:
         return "QLoRA needs bitsandbytes, which has no kernels for Apple GPUs. Use lora, or another machine."
-    if not (importlib.util.find_spec("bitsandbytes") is not None if installed is None else installed):
+    if is_missing("bitsandbytes") if installed is None else not installed:
         return (
             "QLoRA needs the package bitsandbytes, which is not installed here. Install it (pip install bitsandbytes), or use lora."
         )

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import importlib.util
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -26,6 +25,7 @@ from .attempt import Attempt
 from .events import NoEvents
 from .execute import CANCELLED, SUCCEEDED, End, execute, failed
 from .failures import Failure, bad_spec
+from .installed import is_missing
 from .world import World
 
 # On a machine without GPUs so many processes may train together instead: for tests, and to try a setting out.
@@ -61,7 +61,7 @@ def refuse(attempt: Attempt) -> None:
     way = attempt.config.distributed
     if way in ("fsdp", "deepspeed") and not count_gpus():
         raise bad_spec("distributed", f"{way} works on GPUs only. Leave it open, which means ddp.")
-    if way == "deepspeed" and importlib.util.find_spec("deepspeed") is None:
+    if way == "deepspeed" and is_missing("deepspeed"):
         raise bad_spec("distributed", "deepspeed is not installed here. Install the deepspeed package, or choose fsdp.")
 
 

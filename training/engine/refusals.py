@@ -6,11 +6,11 @@ The platform asks before it queues a job, the engine asks again when it starts: 
 from __future__ import annotations
 
 import difflib
-import importlib.util
 import shutil
 from pathlib import Path
 
 from .checks import adapter_of, needing_evaluation
+from .installed import is_missing
 from .kernels import why_not
 from .model import Device
 from .optimizers import optimizer_refusal
@@ -78,7 +78,7 @@ def _compile(config: Config, device: Device) -> str | None:
         return "torch.compile is not ready for Apple GPUs. Turn it off."
     if device.kind == "cpu" and not any(map(shutil.which, COMPILERS)):
         return "needs a C++ compiler, which is not installed where the run would start. Install g++ or turn it off."
-    if device.kind == "cuda" and importlib.util.find_spec("triton") is None:
+    if device.kind == "cuda" and is_missing("triton"):
         return "needs the package triton, which is not installed where the run would start. Install it or turn it off."
     return None
 

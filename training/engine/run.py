@@ -12,6 +12,7 @@ from pathlib import Path
 
 from . import checkpoints, ranks, threads
 from .attempt import Attempt
+from .confine import VARIABLE, confine
 from .events import EventLog, NoEvents
 from .execute import BAD_SPEC, CANCELLED, End, execute, failed
 from .failures import Failure, classify
@@ -28,6 +29,7 @@ def run(path: Path) -> int:
         print(f"{run_dir.spec_file} does not exist: write a spec first (training/engine/spec.py).", file=sys.stderr)
         return BAD_SPEC
     prepare_environment()
+    confine(os.environ.pop(VARIABLE, None))
     events, stop = EventLog(run_dir.events_file), StopRequest(run_dir)
     write_atomic(run_dir.process_file, json.dumps(identity(os.getpid())))
     with stop.listening():

@@ -10,6 +10,7 @@ from training.device_reports import worker_devices
 from training.engine import launch, process
 from training.engine.rundir import RunDir, write_atomic
 from training.executors import Capabilities, Hardware, Orphan, State, fork_server
+from training.executors.confinement import confined_environment
 from training.executors.environment import engine_environment
 from training.slots import pinned_environment
 
@@ -34,7 +35,7 @@ class Local:
 
     def submit(self, run_dir: Path) -> None:
         write_atomic(run_dir / SUBMITTED, "")
-        environment = engine_environment() | pinned_environment(run_dir)
+        environment = engine_environment() | pinned_environment(run_dir) | confined_environment(run_dir)
         launch.start(run_dir, fork_server.ready_socket(), environment, inherit=False)
 
     def is_submitted(self, run_dir: Path) -> bool:
