@@ -60,8 +60,8 @@ def rotate_tokens(*, refresh: str, user_agent: str = "", address: str = "") -> d
             # Before the commit that lets a second exchange go on. Without it (a dead broker) there is no grace.
             cache.set(place, crypto.encrypt(json.dumps(pair)), GRACE_SECONDS)
     except TokenError as error:
-        if pair := _answer_before(place, refresh):
-            return pair
+        if answer := _answer_before(place, refresh):
+            return answer
         _end_family_of_used(refresh)
         raise RefusedToken from error
     return pair
