@@ -11,8 +11,10 @@ from typing import Any
 from datasets_app.formats.source import DAMAGED, MAX_ROW_BYTES, Source
 
 BLOCK = 2 * 1024**2
+TAIL = 16 * 1024
 AHEAD = 2  # blocks looked at at the same time; Arrow works without Python's lock
 END: Any = object()
+Block = bytes | memoryview
 
 
 @dataclass(frozen=True)
@@ -41,45 +43,55 @@ def nothing(others: list[tuple[int, bytes | None]], count: int) -> Checked:
     return Checked(pa.array([], pa.int64()), {}, others, count)
 
 
-def blocks_of(source: Source, limit: int = MAX_ROW_BYTES) -> Iterator[bytes | None]:
+def blocks_of(source: Source, limit: int = MAX_ROW_BYTES) -> Iterator[Block | None]:
     """The file in blocks of whole lines; None for a line that is longer than `limit`, which is passed over."""
     source.first()
-    stream: Any = source.stream
-    for piece in _pieces(stream):
-        try:
-            tail = b"" if piece.endswith(b"\n") else stream.readline(limit)
-        except DAMAGED:
-            yield piece
-            raise
-        if tail.endswith(b"\n") or len(tail) < limit:
-            yield piece + tail if tail else piece
-            continue
-        whole = piece.rfind(b"\n") + 1
-        if whole:
-            yield piece[:whole]
-        while tail and not tail.endswith(b"\n"):
-            tail = stream.readline(limit)
-        yield None
-
-
-def _pieces(stream: Any) -> Iterator[bytes]:
-    """About BLOCK bytes at a time; where compressed data breaks, first what could be unpacked before."""
+    rest: Block = b""
     while True:
-        parts, size = [], 0
-        try:
-            while size < BLOCK and (part := stream.read1(BLOCK - size)):
-                parts.append(part)
-                size += len(part)
-        except DAMAGED:
-            if parts:
-                yield b"".join(parts)
-            raise
-        if not parts:
+        block, broken = _filled(source.stream, rest)
+        ended = len(block) == len(rest)
+        whole = len(block) if ended or broken else _behind_last_newline(block)
+        if whole:
+            yield block[:whole]
+        if broken:
+            raise broken
+        if ended:
             return
-        yield parts[0] if len(parts) == 1 else b"".join(parts)
+        rest = block[whole:]
+        if len(rest) > limit:
+            rest = _passed_over(source.stream)
+            yield None
 
 
-def checked_blocks(source: Source, check: Callable[[bytes | None], Checked]) -> Iterator[Checked]:
+def _filled(stream: Any, rest: Block) -> tuple[Block, Exception | None]:
+    """About BLOCK bytes behind the rest of those before; where compressed data breaks, what could be unpacked."""
+    import numpy as np
+
+    room, at = memoryview(np.empty(len(rest) + BLOCK, np.uint8)), len(rest)  # type: ignore[arg-type]
+    room[:at] = rest
+    try:
+        while at < len(room) and (size := stream.readinto1(room[at:])):
+            at += size
+    except DAMAGED as error:
+        return room[:at], error
+    return room[:at], None
+
+
+def _behind_last_newline(block: Block) -> int:
+    for size in (min(TAIL, len(block)), len(block)):
+        if end := bytes(block[len(block) - size :]).rfind(b"\n") + 1:
+            return len(block) - size + end
+    return 0
+
+
+def _passed_over(stream: Any) -> Block:
+    """Read on to the end of the line."""
+    while (piece := stream.readline(BLOCK)) and not piece.endswith(b"\n"):
+        pass
+    return b""
+
+
+def checked_blocks(source: Source, check: Callable[[Block | None], Checked]) -> Iterator[Checked]:
     """Every line of the file in order, checked; lines are numbered from 1."""
     waiting: deque[Future[Checked]] = deque()
     before = 0

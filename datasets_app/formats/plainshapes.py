@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from datasets_app.formats.arrowtexts import cut, joined, replaced, sliced
 from datasets_app.formats.conversation import CALLS, CONTENT_KEYS, PLAIN, ROLE_KEYS, ROLES
 from datasets_app.formats.pairs import CONVERSATIONS
+from datasets_app.formats.quotes import Quoted, in_a_row
 from datasets_app.formats.schemas import EXTRA_COLUMNS, EXTRA_LENGTH, Shape
 
 MOST_EXTRA = EXTRA_LENGTH  # characters of the other columns together, so that none of them is longer
@@ -25,7 +27,6 @@ _SCALAR = r'(?:"[^"\\\x00-\x1f]*"|-?(?:0|[1-9][0-9]{0,15})(?:\.[0-9]{1,15})?|tru
 _BEGIN = re.compile(r'\{"[^"\\]*"(: ?)')
 _END = re.compile(r"\}\r?\n\Z")
 _SPOKEN = r'"(?: |\\[nrt])*(?:[\[{]|Human:)'  # a text that is read as several turns
-_NO_END = 2**31 - 1  # Arrow 26 stumbles over no end at all
 Columns = dict[str, Any]  # Arrow strings by name
 
 
@@ -50,13 +51,14 @@ class Style:
 @dataclass(frozen=True)
 class Part:
     """What a shape learns from in a line: its keys, that stand one after the other; their pattern; what is stored of the text from
-    behind the first key to the end of the last value."""
+    behind the first key to the end of the last value. `quoted` says the same of a line that has nothing else, up to its closing brace."""
 
     keys: tuple[str, ...]
     pattern: str
     columns: Callable[[Any], Columns]
     empties: dict[str, str] = field(default_factory=dict)  # column → how a row is told that has nothing there
     odd: Callable[[Columns], list[Any]] = lambda columns: []  # masks of rows that need a closer look
+    quoted: Quoted | None = None
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ class Plain:
     end: str
     pattern: str  # of lines without \\u
     pattern_with_codes: str
+    quoted: Quoted | None = None  # how most lines are told without the patterns
 
     @property
     def columns_in_file(self) -> tuple[str, ...]:
@@ -79,21 +82,21 @@ class Plain:
         """What is stored of lines that fit the pattern; the other columns as `extra`, a JSON object."""
         first, opening, closing, texts = self.style.key(self.part.keys[0]), None, None, lines
         if self.before:
-            opening, texts = _cut(texts, first)
+            opening, texts = cut(texts, first)
         if self.after:
-            texts, closing = _cut(texts, self.style.comma + self.style.key(self.after[0]), last=True)
-        texts = _sliced(texts, 0 if self.before else 1 + len(first), 0 if self.after else len(self.end))
+            texts, closing = cut(texts, self.style.comma + self.style.key(self.after[0]), last=True)
+        texts = sliced(texts, 0 if self.before else 1 + len(first), 0 if self.after else len(self.end))
         extra = {"extra": self._extra(opening, closing)} if self.before or self.after else {}
         return self.part.columns(texts) | extra
 
     def _extra(self, opening: Any, closing: Any) -> Any:
         import pyarrow.compute as pc
 
-        begin = "{" if opening is None else _sliced(opening, 0, len(self.style.comma))
+        begin = "{" if opening is None else sliced(opening, 0, len(self.style.comma))
         if closing is None:
             return pc.binary_join_element_wise(begin, "}", "")
         lead = ("," if self.before else "") + self.style.key(self.after[0])
-        return pc.binary_join_element_wise(begin, lead, _sliced(closing, 0, len(self.end)), "}", "")
+        return pc.binary_join_element_wise(begin, lead, sliced(closing, 0, len(self.end)), "}", "")
 
     def respelled(self, name: str, text: str) -> str | None:
         """A stored text as it is usually written; None where it is not one to store."""
@@ -124,7 +127,9 @@ def plain_line(line: str, row: dict[str, Any], shape: Shape, mapping: Mapping[st
     opening = "".join(re.escape(style.key(name)) + _SCALAR + comma for name in before)
     closing = "".join(comma + re.escape(style.key(name)) + _SCALAR for name in after)
     pattern = rf"^\{{{opening}{part.pattern}{closing}{re.escape(end.group())}$"
-    return Plain(part, style, before, after, end.group(), pattern.replace(_CODE, ""), pattern)
+    alone = part.quoted if not before and not after else None
+    quoted = replace(alone, end=alone.end + end.group().encode()) if alone else None
+    return Plain(part, style, before, after, end.group(), pattern.replace(_CODE, ""), pattern, quoted)
 
 
 def _stand_together(names: tuple[str, ...], keys: tuple[str, ...]) -> bool:
@@ -154,7 +159,22 @@ def _chat(row: dict[str, Any], theirs: Mapping[str, str], style: Style) -> Part 
     begins = {role: style.turn(name, role_key, content_key) for role, name in names.items()}
     pattern = _turns({role: re.escape(begin) + _TEXT + r"\}" for role, begin in begins.items()}, style)
     changes = [(begin, style.turn(role)) for role, begin in begins.items() if begin != style.turn(role)]
-    return Part((column,), re.escape(style.key(column)) + pattern, lambda texts: {"messages": _replaced(texts, changes)})
+    opening, between = "{" + style.key(column) + "[", '"}' + style.comma
+    quoted = _spoken_by_turns(
+        [f'{opening}{begins[role]}"' for role in ("system", "user")],
+        [f'{between}{begins[role]}"' for role in ("user", "assistant")],
+        '"}]',
+    )
+    stored = re.escape(style.key(column)) + pattern
+    return Part((column,), stored, lambda texts: {"messages": replaced(texts, changes)}, quoted=quoted)
+
+
+def _spoken_by_turns(begins: list[str], joints: list[str], end: str) -> Quoted:
+    """Before the first text the system or the user is named, before another one the user or the assistant."""
+    system, first, user, assistant = range(4)
+    follows = frozenset([(system, user), (first, assistant), (user, assistant), (assistant, user)])
+    texts = [tuple(text.encode() for text in group) for group in (begins, joints)]
+    return Quoted(texts[0], texts[1], end.encode(), follows, frozenset([assistant]))
 
 
 def _content_first(column: str, keys: tuple[str, ...], names: dict[str, str], style: Style) -> Part | None:
@@ -163,7 +183,19 @@ def _content_first(column: str, keys: tuple[str, ...], names: dict[str, str], st
         return None
     begin, between = re.escape("{" + style.key("content")), style.comma + style.key("role")
     turns = {role: begin + _TEXT + re.escape(f'{between}"{name}"}}') for role, name in names.items()}
-    return Part((column,), re.escape(style.key(column)) + _turns(turns, style), lambda texts: {"messages": texts})
+    opening = "{" + style.key("content") + '"'
+    joints = [f'"{between}"{names[role]}"}}{style.comma}{opening}' for role in ("system", "user", "assistant")]
+    _, system, user, assistant = range(4)
+    follows = frozenset([(0, system), (0, user), (system, user), (user, assistant), (assistant, user)])
+    quoted = Quoted(
+        (("{" + style.key(column) + "[" + opening).encode(),),
+        tuple(map(str.encode, joints)),
+        f'"{between}"{names["assistant"]}"}}]'.encode(),
+        follows,
+        frozenset([user]),
+    )
+    pattern = re.escape(style.key(column)) + _turns(turns, style)
+    return Part((column,), pattern, lambda texts: {"messages": texts}, quoted=quoted)
 
 
 def _turns(turns: dict[str, str], style: Style) -> str:
@@ -190,9 +222,16 @@ def _question(style: Style, question: str, more: str, answer: str) -> Part:
     changes = [(nothing, second), (joint, r"\n\n")] if more else []
 
     def columns(texts: Any) -> Columns:
-        return {"messages": _joined("[" + style.turn("user"), _replaced(texts, [*changes, (between, second)]), "}]")}
+        return {"messages": joined("[" + style.turn("user"), replaced(texts, [*changes, (between, second)]), "}]")}
 
-    return Part(keys, _values(keys, values, style), columns, {more: nothing} if more else {})
+    quoted = _one_by_one(keys, style, empty=frozenset([1]) if more else frozenset())
+    return Part(keys, _values(keys, values, style), columns, {more: nothing} if more else {}, quoted=quoted)
+
+
+def _one_by_one(keys: tuple[str, ...], style: Style, empty: frozenset[int] = frozenset()) -> Quoted:
+    """Columns that hold a text each."""
+    joints = [f'"{style.comma}{style.key(key)}"' for key in keys[1:]]
+    return in_a_row("{" + style.key(keys[0]) + '"', joints, '"', empty=empty)
 
 
 def _preference(row: dict[str, Any], theirs: Mapping[str, str], style: Style) -> Part:
@@ -202,10 +241,10 @@ def _preference(row: dict[str, Any], theirs: Mapping[str, str], style: Style) ->
     begins = [("[" + style.turn(role)) for role in ("user", "assistant", "assistant")]
 
     def columns(texts: Any) -> Columns:
-        prompt, rest = _cut(texts, style.comma + style.key(keys[1]))
-        chosen, rejected = _cut(rest, style.comma + style.key(keys[2]))
+        prompt, rest = cut(texts, style.comma + style.key(keys[1]))
+        chosen, rejected = cut(rest, style.comma + style.key(keys[2]))
         given = zip(names, begins, (prompt, chosen, rejected), strict=True)
-        return {name: _joined(begin, text, "}]") for name, begin, text in given}
+        return {name: joined(begin, text, "}]") for name, begin, text in given}
 
     def odd(found: Columns) -> list[Any]:
         import pyarrow.compute as pc
@@ -216,12 +255,12 @@ def _preference(row: dict[str, Any], theirs: Mapping[str, str], style: Style) ->
         ]
         return [pc.equal(found["chosen"], found["rejected"]), *spoken]
 
-    return Part(keys, _values(keys, {}, style), columns, odd=odd)
+    return Part(keys, _values(keys, {}, style), columns, odd=odd, quoted=_one_by_one(keys, style))
 
 
 def _plain_text(row: dict[str, Any], theirs: Mapping[str, str], style: Style) -> Part:
     keys = (theirs["text"],)
-    return Part(keys, _values(keys, {}, style), lambda texts: {"text": _sliced(texts, 1, 1)})
+    return Part(keys, _values(keys, {}, style), lambda texts: {"text": sliced(texts, 1, 1)}, quoted=_one_by_one(keys, style))
 
 
 def _values(keys: tuple[str, ...], values: dict[str, str], style: Style) -> str:
@@ -236,38 +275,3 @@ _MAKERS: dict[str, tuple[Callable[[dict[str, Any], Mapping[str, str], Style], Pa
     "preference": (_preference, ("prompt", "chosen", "rejected")),
     "text": (_plain_text, ("text",)),
 }
-
-
-# --- Arrow ------------------------------------------------------------------------------------------------------------------
-
-
-def _sliced(texts: Any, start: int, stop: int) -> Any:
-    """The texts without their first `start` and last `stop` bytes, which are ASCII."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    if not start and not stop:
-        return texts
-    return pc.binary_slice(texts.view(pa.binary()), start, -stop if stop else _NO_END).view(pa.string())
-
-
-def _cut(texts: Any, at: str, *, last: bool = False) -> tuple[Any, Any]:
-    """What stands before the first (or last) `at` and after it."""
-    import pyarrow.compute as pc
-
-    halves = pc.split_pattern(texts, at, max_splits=1, reverse=last)
-    return pc.list_element(halves, 0), pc.list_element(halves, 1)
-
-
-def _replaced(texts: Any, changes: list[tuple[str, str]]) -> Any:
-    import pyarrow.compute as pc
-
-    for old, new in changes:
-        texts = pc.replace_substring(texts, old, new)
-    return texts
-
-
-def _joined(begin: str, texts: Any, end: str) -> Any:
-    import pyarrow.compute as pc
-
-    return pc.binary_join_element_wise(begin, texts, end, "")
