@@ -1,6 +1,6 @@
 """Estimates against real runs of the engine: peak memory and seconds, over models × methods × lengths × batches.
 
-    python -m bench.estimates [--steps 6] [--only m20/lora/512/4] [--again]
+    python -m bench.estimates [--steps 24] [--only m20/lora/512/4] [--again]
 
 --again keeps what was measured and only foresees anew, after a change to the formulas.
 
@@ -40,7 +40,7 @@ MEASURED = ("peak_bytes", "tokens", "seconds")
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=6)
+    parser.add_argument("--steps", type=int, default=24)
     parser.add_argument("--only", default="", help="model/method/length/batch")
     parser.add_argument("--again", action="store_true")
     options = parser.parse_args()

@@ -24,6 +24,8 @@ CUDA_OVERHEAD = 600 * MIB
 # What the allocator holds in pieces that can't be used again, as a share of the memory that comes and goes in every step.
 # On a CPU it is glibc's heap under batches of ever changing size (measured: docs/estimates.md).
 HOLES = {"cuda": 0.08, "mps": 0.08, "cpu": 0.5}
+# The same on a CPU that computes in float32 with four-bit layers: each is unpacked into a matrix of its own, again and again.
+FOUR_BIT_HOLES = 0.9
 # Bytes an optimizer keeps for each trained parameter (torch.optim and bitsandbytes; Adafactor keeps rows and columns).
 OPTIMIZER_BYTES = {"adafactor": 0.1, "sgd": 0.0, "adagrad": 4.0, "rmsprop": 4.0}
 ADAM_BYTES, ADAM_8BIT_BYTES = 8.0, 2.1
@@ -72,13 +74,18 @@ def estimate_memory(shape: Shape, plan: Plan, *, typical_tokens: int | None = No
     step = max(saved + max(head, work) + standing, gradients + _update_bytes(shape, plan, trained))
     moving = max(step, _loading_bytes(shape, plan) - weights - optimizer)
     base = CUDA_OVERHEAD if plan.device == "cuda" else CPU_OVERHEAD + (CPU_BF16_OVERHEAD if plan.autocast else 0)
-    overhead = base + HOLES[plan.device] * step
+    overhead = base + _holes(plan) * step
     parts = Parts(*(int(value) for value in (weights, gradients, optimizer, saved + work, head, overhead)))
     expected = int(overhead + weights + optimizer + moving)
     high = max(sum(dataclasses.astuple(parts)), int(1.05 * expected))
     share = min(1.0, (typical_tokens or plan.tokens) / max(1, plan.tokens))
-    low = max(base + weights, 0.95 * expected - (1 - share) * (1 + HOLES[plan.device]) * (saved + max(head, work)))
+    low = max(base + weights, 0.95 * expected - (1 - share) * (1 + _holes(plan)) * (saved + max(head, work)))
     return Memory(int(min(low, expected)), expected, high, parts)
+
+
+def _holes(plan: Plan) -> float:
+    unpacks = plan.device == "cpu" and plan.adapter == "qlora" and not plan.autocast
+    return FOUR_BIT_HOLES if unpacks else HOLES[plan.device]
 
 
 def trained_parameters(shape: Shape, plan: Plan) -> int:
