@@ -1,4 +1,7 @@
-"""torch_compile is asked for only where it can work, and reaches the trainer. Compiling itself takes minutes: no test does it."""
+"""torch_compile is asked for only where it can work, traces each kind of layer once, and changes nothing but the speed.
+
+The compiler's own part, machine code from the trace, takes half a minute and is torch's: here the trace is run as it is.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from training.engine import refusals
 from training.engine.model import Device
 from training.engine.options import Config
 from training.engine.refusals import device_refusals
-from training.engine.run import run
+from training.engine.run import prepare_environment, run
 
 pytestmark = [pytest.mark.engine, pytest.mark.filterwarnings("default")]
 
@@ -51,3 +54,36 @@ def test_the_trainer_is_told_and_its_layers_are_left_to_the_compiler(make_run) -
     assert compiled.args.torch_compile and not plain.args.torch_compile
     said = [any("Layers in fewer passes" in event["text"] for event in events(t.attempt.dir, "log")) for t in (compiled, plain)]
     assert said == [False, True]
+
+
+@pytest.mark.parametrize("method", ["sft", "lora"])
+def test_batches_of_any_length_share_one_trace_and_learn_the_same(make_run, monkeypatch, method) -> None:
+    import torch
+
+    traced, compiler = [], torch.compile
+
+    def backend(graph, inputs):
+        traced.append(graph)
+        return graph
+
+    monkeypatch.setattr(torch, "compile", lambda *layer, **options: compiler(*layer, **{**options, "backend": backend}))
+    prepare_environment()
+    options = {"max_steps": 4, "eval_fraction": 0, "logging_steps": 1, "bf16": False}
+    compiled, plain = make_run(method, torch_compile=True, **options), make_run(method, **options)
+    assert run(compiled.path) == 0 and run(plain.path) == 0
+    assert losses(compiled) == pytest.approx(losses(plain), rel=1e-4)
+    assert len(losses(compiled)) == 4
+    assert 0 < len(traced) < 12, "a trace for every length or every layer"
+    assert saved_names(compiled) == saved_names(plain)
+
+
+def losses(run_dir) -> list[float]:
+    return [event["values"]["loss"] for event in events(run_dir, "metric") if event["split"] == "train"]
+
+
+def saved_names(run_dir) -> set[str]:
+    from safetensors import safe_open
+
+    (file,) = run_dir.output.glob("*.safetensors")
+    with safe_open(file, "pt") as tensors:
+        return set(tensors.keys())

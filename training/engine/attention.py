@@ -14,10 +14,13 @@ NAME = "aift_varlen"
 
 
 def register() -> None:
-    """Make NAME known to transformers; registering again changes nothing."""
+    """Make NAME known to transformers; registering again changes nothing. A compiler leaves it as it is: every batch has other
+    boundaries, and it would compile for each.
+    """
+    from torch.compiler import disable
     from transformers import AttentionInterface, AttentionMaskInterface
 
-    AttentionInterface.register(NAME, attend)
+    AttentionInterface.register(NAME, disable(attend))
     AttentionMaskInterface.register(NAME, make_mask)
 
 

@@ -85,6 +85,9 @@ def prepare_environment() -> None:
     # these caches hold a gigabyte. 128 are more than one step uses.
     os.environ.setdefault("LRU_CACHE_CAPACITY", "128")
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128")
+    # torch_compile: one layer is compiled, for batches of any length, instead of the whole model for each length.
+    os.environ.setdefault("ACCELERATE_DYNAMO_USE_REGIONAL_COMPILATION", "true")
+    os.environ.setdefault("ACCELERATE_DYNAMO_USE_DYNAMIC", "true")
     threads.prepare(os.environ)
 
 
