@@ -205,6 +205,7 @@ CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "run" / "beat-schedule")
 CELERY_BEAT_SCHEDULE = {
     "reconcile-jobs": {"task": "training.services.reconcile_jobs.reconcile", "schedule": 15.0},
     "reconcile-datasets": {"task": "datasets_app.services.reconcile_datasets.reconcile", "schedule": 60.0},
+    "refresh-prices": {"task": "training.services.refresh_prices.refresh", "schedule": crontab(hour=5, minute=10)},
     "prune-files": {"task": "finetune.operations.services.prune_files.prune", "schedule": crontab(hour=4, minute=20)},
     "remove-accounts": {"task": "finetune.operations.services.delete_account.remove_accounts", "schedule": 30.0},
     "reconcile-models": {"task": "models_app.services.reconcile_models.reconcile", "schedule": 60.0},

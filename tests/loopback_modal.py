@@ -243,6 +243,14 @@ class _Api:
             pb.VolumeGetOrCreateResponse(volume_id=f"vo-{name}", version=pb.VOLUME_FS_VERSION_V2, metadata=meta)
         )
 
+    async def VolumeList(self, stream: Any) -> None:
+        await self._asked(stream)
+        items = [
+            pb.VolumeListItem(label=name, volume_id=f"vo-{name}", metadata=pb.VolumeMetadata(version=pb.VOLUME_FS_VERSION_V2, name=name))
+            for name in self.owner.volumes
+        ]
+        await stream.send_message(pb.VolumeListResponse(items=items))
+
     async def VolumeDelete(self, stream: Any) -> None:
         asked = await self._asked(stream)
         self.owner.volumes.pop(self.owner.names[asked.volume_id], None)

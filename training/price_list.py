@@ -49,7 +49,12 @@ _HF_JOBS_ONLY = (
     Listed("h200x4", "4 × Nvidia H200", "cuda", 141, 20.00, 4),
     Listed("h200x8", "8 × Nvidia H200", "cuda", 141, 40.00, 8),
 )
-MODAL_SOURCE, MODAL_AS_OF = "modal.com/pricing (GPU alone; processor and memory come on top)", "2026-05-15"
+# A Sandbox is billed for its GPU and, at three times a Function's rate, for the cores and the memory it asked for: so many for each GPU.
+MODAL_CORES, MODAL_MEMORY_GIB = 2, 8
+MODAL_CORE_SECOND, MODAL_GIB_SECOND = 0.0000393, 0.00000666
+MODAL_MACHINE_HOUR = 3600 * (MODAL_CORES * MODAL_CORE_SECOND + MODAL_MEMORY_GIB * MODAL_GIB_SECOND)
+MODAL_SOURCE = f"modal.com/pricing: GPU with {MODAL_CORES} cores and {MODAL_MEMORY_GIB} GiB for each; memory beyond that comes on top"
+MODAL_AS_OF = "2026-06-27"
 _MODAL = (
     ("T4", 16, 0.5904, 8), ("L4", 24, 0.7992, 8), ("A10G", 24, 1.1016, 4), ("A100-40GB", 40, 2.0988, 8), ("A100-80GB", 80, 2.4984, 8),
     ("L40S", 48, 1.9512, 8), ("H100", 80, 3.9492, 8), ("H200", 141, 4.5396, 8), ("B200", 192, 6.2496, 8),
@@ -60,7 +65,7 @@ def _modal() -> tuple[Listed, ...]:
     counts = [(row, count) for row in _MODAL for count in (1, 2, 4, 8) if count <= row[3]]
     return tuple(
         Listed(name if count == 1 else f"{name}:{count}", f"{'' if count == 1 else f'{count} × '}Nvidia {name}", "cuda", memory,
-               round(price * count, 4), count)
+               round((price + MODAL_MACHINE_HOUR) * count, 4), count)
         for (name, memory, price, _), count in counts
     )  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from training.services.create_sample import make_sample
 from training.services.reconcile_jobs import reconcile
+from training.services.refresh_prices import refresh
 from training.services.start_job import run_job, run_remote_job
 
-__all__ = ["make_sample", "reconcile", "run_job", "run_remote_job"]
+__all__ = ["make_sample", "reconcile", "refresh", "run_job", "run_remote_job"]

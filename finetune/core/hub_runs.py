@@ -1,6 +1,6 @@
 """The part of the Hub's door that runs elsewhere go through: a private repository for each, and what Jobs and Spaces cost.
 
-Every function takes the owner's token, and raises what hub_words says.
+Every function takes the owner's token (prices are told to anybody), and raises what hub_words says.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def client(token: str, about: str = "") -> Iterator[Any]:
     get_session().timeout = TIMEOUT_SECONDS
     disable_progress_bars()
     with translated(about):
-        yield HfApi(endpoint=settings.HF_ENDPOINT, token=token)
+        yield HfApi(endpoint=settings.HF_ENDPOINT, token=token or False)  # never one that lies about on this machine
 
 
 def create_run_repo(repo_id: str, files: Files, *, token: str) -> None:

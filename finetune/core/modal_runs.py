@@ -122,6 +122,14 @@ def list_files(volume: str, *, tokens: Tokens) -> list[str]:
         return [entry.path.lstrip("/") for entry in place.listdir("/", recursive=True)]
 
 
+def list_volumes(prefix: str, *, tokens: Tokens) -> list[str]:
+    """Names of the volumes that begin so."""
+    import modal
+
+    with client(tokens) as made:
+        return [volume.name for volume in modal.Volume.objects.list(client=made) if (volume.name or "").startswith(prefix)]
+
+
 def delete_volume(volume: str, *, tokens: Tokens) -> None:
     """Remove it; nothing happens when it is gone."""
     import modal
@@ -135,10 +143,11 @@ def delete_volume(volume: str, *, tokens: Tokens) -> None:
 
 
 def start(
-    run_key: str, *, command: list[str], gpu: str, timeout_seconds: int, image: str, packages: list[str], environment: dict[str, str],
+    run_key: str, *, command: list[str], gpu: str, cores: float, memory_mib: int, timeout_seconds: int, image: str, packages: list[str], environment: dict[str, str],
     secrets: dict[str, str], tokens: Tokens,
 ) -> Box:  # fmt: skip
-    """Start a Sandbox with the run's volume, unless one with this tag runs already. It goes on when this process ends."""
+    """Start a Sandbox with the run's volume, unless one with this tag runs already. It goes on when this process ends. It gets exactly
+    `cores`, so that they cost what was said, and at least `memory_mib`: a large model may take more, and is billed for it."""
     import modal
 
     if found := find(run_key, tokens=tokens):
@@ -151,7 +160,7 @@ def start(
             CACHE_MOUNT: modal.Volume.from_name(CACHE_VOLUME, create_if_missing=True, version=2, client=made),
         }
         box = modal.Sandbox.create(
-            *command, app=app, image=built, gpu=gpu, timeout=timeout_seconds, volumes=volumes, client=made, tags={TAG: run_key},
+            *command, app=app, image=built, gpu=gpu, cpu=(cores, cores), memory=memory_mib, timeout=timeout_seconds, volumes=volumes, client=made, tags={TAG: run_key},
             secrets=[modal.Secret.from_dict({**environment, **secrets})],
         )  # fmt: skip
         return Box(box.object_id, run_key, None)

@@ -17,7 +17,7 @@ from training.models import HardwarePrice, TrainingJob
 from training.placing import time_limit
 from training.services.create_job import create_job
 from training.services.list_cloud_runs import list_cloud_runs
-from training.services.refresh_prices import refresh_prices
+from training.services.refresh_prices import refresh, refresh_prices
 from training.services.start_job import start_job
 from training.services.stop_cloud_run import stop_cloud_run
 
@@ -104,6 +104,24 @@ def test_an_operators_price_comes_first_then_the_providers_then_the_list(alice: 
     HardwarePrice.objects.filter(executor="hf_jobs", hardware="a10g-small").update(usd_per_hour="0.50", source="operator")
     assert refresh_prices(user=alice) == 3
     assert prices.find_hardware("hf_jobs", "a10g-small").price_per_hour == 0.5
+
+
+def test_beat_reads_the_prices_as_nobody_where_somebody_uses_hugging_face(alice: User, hub) -> None:  # noqa: F811
+    assert refresh() == 0
+    assert hub.requests == []
+    store_token(alice)
+    assert refresh() == 4
+    assert set(hub.authorizations) == {None}
+    hub.fail(500, "/api/.*hardware")
+    assert refresh() == 0
+    assert HardwarePrice.objects.count() == 4
+
+
+def test_modals_prices_hold_the_cores_and_the_memory_that_are_asked_for() -> None:
+    one, four = (prices.find_hardware("modal", name) for name in ("A10G", "A10G:4"))
+    assert one.price_per_hour == pytest.approx(1.1016 + 3600 * (2 * 0.0000393 + 8 * 0.00000666), abs=1e-3)
+    assert four.price_per_hour == pytest.approx(4 * one.price_per_hour, abs=1e-3)
+    assert "2 cores and 8 GiB" in one.price_source
 
 
 def test_what_no_job_needs_is_listed_with_its_cost_and_can_be_stopped(alice: User, charlie_api, page, hub) -> None:  # noqa: F811

@@ -22,8 +22,9 @@ from training.executors import AccessRefused, Capabilities, Orphan, State, parce
 from training.executors.accounts import settings_page, stored_token_of
 from training.executors.hub_run import MASKS, STAGING, accept, exit_cause
 from training.executors.joblog import LogReader
+from training.price_list import MODAL_CORES, MODAL_MEMORY_GIB
 
-NAME = "Modal"
+NAME, SANDBOX = "Modal", "Sandbox"
 NO_TOKENS = "Save your Modal token id and secret in your settings."
 ASK_SECONDS = 2.0
 LEASE_SECONDS, RENEW_SECONDS = 3600.0, 900.0
@@ -55,7 +56,7 @@ class Modal:
 
     def submit(self, run_dir: Path) -> None:
         placed = placement.read(run_dir)
-        tokens = _tokens(placed.owner)
+        tokens, count = _tokens(placed.owner), _gpus(placed.hardware)
         with _as_owner():
             if modal_runs.find(placed.key, tokens=tokens) is None:
                 files = parcel.code_files() | parcel.run_files(run_dir, placed) | _lease()
@@ -63,7 +64,7 @@ class Modal:
             hub = stored_token_of(placed.owner)
             box = modal_runs.start(
                 placed.key, command=["python", f"{modal_runs.MOUNT}/{parcel.BOOTSTRAP}", "sandbox"], gpu=placed.hardware,
-                timeout_seconds=placed.timeout_seconds, image=settings.CLOUD_IMAGE, packages=_packages(), tokens=tokens,
+                cores=MODAL_CORES * count, memory_mib=MODAL_MEMORY_GIB * 1024 * count, timeout_seconds=placed.timeout_seconds, image=settings.CLOUD_IMAGE, packages=_packages(), tokens=tokens,
                 environment={"AIFT_ROOT": modal_runs.MOUNT, "AIFT_HUB_CACHE": modal_runs.CACHE_MOUNT, "PYTHONUNBUFFERED": "1"},
                 secrets={"HF_TOKEN": hub} if hub else {},
             )  # fmt: skip
@@ -150,13 +151,18 @@ class Modal:
                 modal_runs.delete_volume(placed.key, tokens=_tokens(placed.owner))
 
     def list_orphans(self, user: Any) -> list[Orphan]:
+        """Running Sandboxes, and the volumes of runs: those that were to be kept, and those a crash left behind."""
+        tokens = _tokens(user.pk)
         with _as_owner():
-            boxes = modal_runs.list_boxes(tokens=_tokens(user.pk))
-        return [Orphan(box.id, box.run_key, "Sandbox", True) for box in boxes if placement.parse_key(box.run_key)]
+            boxes = modal_runs.list_boxes(tokens=tokens)
+            volumes = modal_runs.list_volumes(f"{placement.PREFIX}-{placement.installation()}-", tokens=tokens)
+        found = [Orphan(box.id, box.run_key, SANDBOX, True) for box in boxes if placement.parse_key(box.run_key)]
+        return found + [Orphan(name, name, "volume", False) for name in volumes if placement.parse_key(name)]
 
     def remove_orphan(self, user: Any, orphan: Orphan) -> None:
         with _as_owner():
-            modal_runs.terminate(orphan.id, tokens=_tokens(user.pk))
+            if orphan.what == SANDBOX:
+                modal_runs.terminate(orphan.id, tokens=_tokens(user.pk))
             modal_runs.delete_volume(orphan.run_key, tokens=_tokens(user.pk))
 
     def _write(self, run_dir: Path, files: parcel.Files) -> None:
@@ -206,6 +212,11 @@ def _reason(user: Any) -> str:
     if not credential:
         return NO_TOKENS
     return "" if credential.valid else "Modal no longer accepts your tokens. Save new ones in your settings."
+
+
+def _gpus(hardware: str) -> int:
+    """`A10G:4` → 4."""
+    return int(hardware.partition(":")[2] or 1)
 
 
 def _remember(run_dir: Path, box_id: str) -> None:

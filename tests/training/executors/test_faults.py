@@ -223,8 +223,8 @@ def test_nothing_secret_is_written_anywhere(far: Place, settings: Any) -> None:
         assert secret not in told
 
 
-def test_what_the_owner_keeps_is_stopped_and_listed_and_can_be_removed(at_hugging_face: Place) -> None:
-    place = at_hugging_face
+def test_what_the_owner_keeps_is_stopped_and_listed_and_can_be_removed(far: Place) -> None:
+    place = far
     place.queue(keep_remote=True)
     assert place.turn().status == "succeeded"
     executor = executors.load(place.name)
