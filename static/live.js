@@ -54,11 +54,40 @@
     if (fraction === null || fraction === undefined) bar.toggleAttribute("value", FINAL.includes(job.status) || job.status === "queued");
     else bar.value = fraction;
     bar.classList.toggle("done", job.status === "succeeded");
+    showPlace();
     const phase = page.querySelector("[data-phase]"); // announced by screen readers: touched only when it changes
     if (phase.textContent !== phaseWords()) phase.textContent = phaseWords();
     const running = job.status === "running" && fraction ? `${Math.floor(100 * fraction)} % · ` : "";
     document.title = `${running}${page.dataset.name} · AiFineTune`;
   }
+
+  // Of a run at a provider: the station it is at, its page there, and how much of its budget is spent.
+  function showPlace() {
+    const inside = ["evaluating", "saving", "exporting"].includes(job.phase) ? "training" : job.phase;
+    const stations = [...page.querySelectorAll("[data-station]")];
+    const at = job.status === "succeeded" ? stations.length : stations.findIndex((item) => item.dataset.station === inside);
+    stations.forEach((item, place) => {
+      const state = place < at ? "done" : place === at ? "now" : "later";
+      if (item.dataset.state !== state) item.dataset.state = state;
+      if (state === "now") item.setAttribute("aria-current", "step");
+      else item.removeAttribute("aria-current");
+    });
+    const link = page.querySelector("[data-remote]");
+    link.hidden = !job.remote_url;
+    if (job.remote_url && link.getAttribute("href") !== job.remote_url) link.href = job.remote_url;
+    const budget = page.querySelector("[data-budget]");
+    if (!budget) return;
+    budget.querySelector("progress").value = job.cost?.actual ?? 0;
+    const note = budget.querySelector("[data-budget-note]");
+    const words = job.cost?.stopped ? BUDGET.stopped : job.cost?.warned ? BUDGET.warned : "";
+    if (note.textContent !== words) note.textContent = words;
+    budget.dataset.state = job.cost?.stopped ? "bad" : job.cost?.warned ? "warn" : "";
+  }
+
+  const BUDGET = {
+    warned: "More than 80 % of the budget is spent. At 100 % the run is stopped with a checkpoint.",
+    stopped: "The budget is used up.",
+  };
 
   const PHASES = {
     building: "Building the container at the provider",

@@ -246,7 +246,9 @@ class _Api:
     async def VolumeList(self, stream: Any) -> None:
         await self._asked(stream)
         items = [
-            pb.VolumeListItem(label=name, volume_id=f"vo-{name}", metadata=pb.VolumeMetadata(version=pb.VOLUME_FS_VERSION_V2, name=name))
+            pb.VolumeListItem(
+                label=name, volume_id=f"vo-{name}", metadata=pb.VolumeMetadata(version=pb.VOLUME_FS_VERSION_V2, name=name)
+            )
             for name in self.owner.volumes
         ]
         await stream.send_message(pb.VolumeListResponse(items=items))

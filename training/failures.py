@@ -7,6 +7,7 @@ import signal
 from typing import Any
 
 from finetune.core.errors import DomainError
+from training.engine import checkpoints
 from training.engine.rundir import RunDir
 from training.event_log import storable
 from training.executors import AccessRefused
@@ -46,10 +47,11 @@ def told_by_provider(run: RunDir, cause: dict[str, Any]) -> dict[str, Any] | Non
 
 def budget_reached(run: RunDir, job: TrainingJob) -> dict[str, Any]:
     """For a run that was stopped because its money is used up."""
-    message = f"The job's budget of ${job.budget} is used up, so it was stopped; its last checkpoint is kept."
-    return describe(
-        run, code="budget_reached", message=message, hint="Raise the job's budget and resume: it goes on where it stopped."
-    )
+    newest = checkpoints.newest(run.checkpoints)[0]
+    kept = f"its checkpoint of step {newest.step} is kept" if newest else "it had not written a checkpoint yet"
+    message = f"The job's budget of ${job.budget} is used up, so it was stopped; {kept}."
+    hint = f"Raise the job's budget and resume: it goes on {'where it stopped' if newest else 'from the beginning'}."
+    return describe(run, code="budget_reached", message=message, hint=hint)
 
 
 def access_refused(run: RunDir, error: Exception) -> dict[str, Any]:

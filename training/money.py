@@ -31,6 +31,13 @@ def budget_left(job: TrainingJob) -> float | None:
     return None if job.budget is None else max(0.0, float(job.budget) - spent(job))
 
 
+def foreseen(job: TrainingJob) -> dict[str, float]:
+    """{low, high}: what the rest of the run will cost by its estimate."""
+    whole = job.cost.get("estimated") or {"low": 0.0, "high": 0.0}
+    rest = 1.0 - float(job.progress.get("fraction") or 0.0)
+    return {name: round(whole[name] * rest, 4) for name in ("low", "high")}
+
+
 def at_start(job: TrainingJob, duration: dict[str, float] | None) -> dict[str, Any]:
     """The job's `cost` when it is queued: the price it is run at, and what that makes of the estimated duration."""
     found = prices.find_hardware(job.executor, job.hardware)

@@ -53,7 +53,9 @@ _HF_JOBS_ONLY = (
 MODAL_CORES, MODAL_MEMORY_GIB = 2, 8
 MODAL_CORE_SECOND, MODAL_GIB_SECOND = 0.0000393, 0.00000666
 MODAL_MACHINE_HOUR = 3600 * (MODAL_CORES * MODAL_CORE_SECOND + MODAL_MEMORY_GIB * MODAL_GIB_SECOND)
-MODAL_SOURCE = f"modal.com/pricing: GPU with {MODAL_CORES} cores and {MODAL_MEMORY_GIB} GiB for each; memory beyond that comes on top"
+MODAL_SOURCE = (
+    f"modal.com/pricing: GPU with {MODAL_CORES} cores and {MODAL_MEMORY_GIB} GiB for each; memory beyond that comes on top"
+)
 MODAL_AS_OF = "2026-06-27"
 _MODAL = (
     ("T4", 16, 0.5904, 8), ("L4", 24, 0.7992, 8), ("A10G", 24, 1.1016, 4), ("A100-40GB", 40, 2.0988, 8), ("A100-80GB", 80, 2.4984, 8),

@@ -28,7 +28,7 @@ class RemoteWatch:
         self.since = time.monotonic()
         self.refused_since: float | None = None
         self.silent_since: float | None = None
-        self._phase = ""
+        self._phase, self._going_home = "", False
         self._cost_at = 0.0
         self._stop_asked: float | None = None
 
@@ -42,13 +42,17 @@ class RemoteWatch:
         state = self.executor.inspect(self.job.run_dir)
         self.executor.sync(self.job.run_dir)
         self.refused_since = self.silent_since = None
-        if state.phase and state.phase != self._phase:
-            record_events(lease=self.lease, events=[_phase(state.phase)], offset=self.job.events_offset)
-        self._phase = state.phase
+        self.tell_phase(state.phase)
         if state.url and state.url != self.job.remote.get("url"):
             self._keep(remote={**self.job.remote, "url": state.url})
         if state.alive and time.monotonic() - self._cost_at > COST_SECONDS:
             self.look_at_cost(state=state)
+
+    def tell_phase(self, phase: str) -> None:
+        """What happens outside the engine; on the way home, a run stays on it."""
+        if phase and phase != self._phase and not self._going_home:
+            record_events(lease=self.lease, events=[_phase(phase)], offset=self.job.events_offset)
+        self._phase, self._going_home = phase, self._going_home or phase == "uploading"
 
     def look_at_cost(self, *, state: State | None = None, final: bool = False) -> None:
         """Store what was spent; warn at WARN_AT of the budget, stop at all of it."""

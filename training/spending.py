@@ -51,11 +51,11 @@ def checked_budget(value: Any) -> Decimal | None:
 
 
 def refuse_cost(job: TrainingJob, *, confirmed: bool = False) -> None:
-    """Before a job is queued that costs money. Invalid, field `budget`, when not even the lowest estimate fits into what is left of the
+    """Before a job is queued that costs money. Invalid, field `budget`, when not even the lowest estimate of what is still to do fits into what is left of the
     job's; Conflict when its owner has no money left this month (`spending_limit`), or has to say yes to more (`confirm_cost`)."""
     if executors.load(job.executor).is_here:
         return
-    foreseen = job.cost.get("estimated") or {"low": 0.0, "high": 0.0}
+    foreseen = money.foreseen(job)
     left = money.budget_left(job)
     if left is not None and (left <= 0 or foreseen["low"] > left):
         words = f"It is foreseen to cost ${foreseen['low']:.2f} to ${foreseen['high']:.2f}, and ${left:.2f} of the budget is left."

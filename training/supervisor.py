@@ -112,6 +112,8 @@ class _Follower:
                 placing.place(self.job, self.executor)
                 self.executor.preflight(self.run_dir)
                 self._check_lease(self.lease.renew())  # else two engines would run this attempt
+                if self.watch:
+                    self.watch.tell_phase(self.executor.first_phase)
                 self.executor.submit(self.run_dir)
         except (OSError, ValueError, LaunchError, DomainError, AccessRefused) as error:
             logger.exception("Job %s could not be started.", self.job.pk)
@@ -263,6 +265,8 @@ class _Follower:
             return True
         with held(self.lease):
             done = self.executor.collect(self.run_dir)
+        if not done:
+            self.watch.tell_phase("uploading")
         self.watch.look_at_cost(final=done)
         return done
 

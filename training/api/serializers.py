@@ -55,12 +55,13 @@ class StatusSerializer(serializers.ModelSerializer):
     error = serializers.SerializerMethodField()
     queue_position = serializers.IntegerField(read_only=True, allow_null=True, help_text="1 runs next; null when not waiting.")
     output_model_id = serializers.IntegerField(read_only=True, allow_null=True)
+    remote_url = serializers.SerializerMethodField(help_text="The provider's page of the current attempt; empty without.")
 
     class Meta:
         model = TrainingJob
         fields = [
             "id", "name", "status", "phase", "method", "attempt", "progress", "metrics", "memory", "cost", "error", "queue_position",
-            "output_model_id", "last_seq", "created_at", "started_at", "finished_at",
+            "output_model_id", "remote_url", "last_seq", "created_at", "started_at", "finished_at",
         ]  # fmt: skip
         read_only_fields = fields
 
@@ -71,6 +72,9 @@ class StatusSerializer(serializers.ModelSerializer):
     @extend_schema_field({"type": "object", "additionalProperties": True})
     def get_cost(self, job: TrainingJob) -> dict[str, Any]:
         return job.cost
+
+    def get_remote_url(self, job: TrainingJob) -> str:
+        return job.remote.get("url", "")
 
     @extend_schema_field(ErrorSerializer(allow_null=True))
     def get_error(self, job: TrainingJob) -> dict[str, Any] | None:
@@ -85,20 +89,16 @@ class JobSerializer(StatusSerializer):
     config = serializers.SerializerMethodField()
     estimate = serializers.SerializerMethodField(help_text="What was foreseen when it was first queued; null without.")
     reproduces = serializers.IntegerField(source="reproduces_id", read_only=True, allow_null=True, help_text="The job it repeats.")
-    remote_url = serializers.SerializerMethodField(help_text="The provider's page of the current attempt; empty without.")
     reproduced_exactly = serializers.BooleanField(
         read_only=True, allow_null=True, help_text="Whether its weights are those of the job it repeats; null while unknown."
     )
 
     class Meta(StatusSerializer.Meta):
         fields = [
-            *StatusSerializer.Meta.fields, "executor", "hardware", "budget", "keep_remote", "remote_url", "priority", "model_id", "dataset_id", "train_split", "eval_split", "config", "estimate",
+            *StatusSerializer.Meta.fields, "executor", "hardware", "budget", "keep_remote", "priority", "model_id", "dataset_id", "train_split", "eval_split", "config", "estimate",
             "weights_sha256", "reproduces", "reproduced_exactly",
         ]  # fmt: skip
         read_only_fields = fields
-
-    def get_remote_url(self, job: TrainingJob) -> str:
-        return job.remote.get("url", "")
 
     @extend_schema_field({"type": ["object", "null"], "additionalProperties": True})
     def get_estimate(self, job: TrainingJob) -> dict[str, Any] | None:

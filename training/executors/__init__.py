@@ -90,6 +90,8 @@ class Executor(Protocol):
     """How often its runs are looked at."""
     patience: float
     """How many times longer than here a graceful stop may take."""
+    first_phase: str
+    """What goes on elsewhere while a run is submitted: a container is built, or a machine is waited for; nothing here."""
 
     def capabilities(self, user: Any = None) -> Capabilities:
         """Whether this person can use it, and its hardware."""

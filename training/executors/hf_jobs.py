@@ -29,6 +29,7 @@ class HfJobs:
     is_here = False
     poll_seconds = 0.5
     patience = 10.0
+    first_phase = "starting"
 
     def __init__(self) -> None:
         self._seen: tuple[float, HubJob | None] = (0.0, None)

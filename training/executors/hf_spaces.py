@@ -66,6 +66,7 @@ class HfSpaces:
     is_here = False
     poll_seconds = 0.5
     patience = 10.0
+    first_phase = "building"
 
     def __init__(self) -> None:
         self._seen: tuple[float, HubSpace | None] = (0.0, None)

@@ -24,6 +24,7 @@ class Local:
     is_here = True
     poll_seconds = 0.2  # how late an event may be
     patience = 1.0
+    first_phase = ""
 
     def capabilities(self, user: Any = None) -> Capabilities:
         devices = worker_devices()

@@ -22,6 +22,7 @@ from training.executors import AccessRefused, Capabilities, Orphan, State, parce
 from training.executors.accounts import settings_page, stored_token_of
 from training.executors.hub_run import MASKS, STAGING, accept, exit_cause
 from training.executors.joblog import LogReader
+from training.executors.mirror import Mirror
 from training.price_list import MODAL_CORES, MODAL_MEMORY_GIB
 
 NAME, SANDBOX = "Modal", "Sandbox"
@@ -37,6 +38,7 @@ class Modal:
     is_here = False
     poll_seconds = 0.5
     patience = 10.0
+    first_phase = "building"
 
     def __init__(self) -> None:
         self._seen: tuple[float, int | None] = (0.0, None)
@@ -87,7 +89,9 @@ class Modal:
         if told is None:
             return State(False)
         code = self._code(run_dir)
-        return State(code is None, "", told["url"], _billed(run_dir, over=code is not None))
+        mirror = self._log.mirror if self._log else Mirror(run_dir)
+        silent = code is None and not mirror.incarnation  # its runner has not said a word yet
+        return State(code is None, "starting" if silent else "", told["url"], _billed(run_dir, over=code is not None))
 
     def is_alive(self, run_dir: Path) -> bool:
         return self.inspect(run_dir).alive

@@ -10,12 +10,14 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_GET
 
 from finetune.core.pages import render_page
+from training import money
 from training.api.serializers import job_status
 from training.chart_list import LOSS, charts_for
 from training.device_reports import worker_devices
 from training.ended import estimate_against_actual
 from training.models import TrainingJob
 from training.pages.own import own_job
+from training.phases import stations
 from training.run_facts import differing_packages, run_facts, samples_by_prompt
 from training.services.describe_run import describe_run
 from training.services.list_run_files import list_checkpoints, list_run_files
@@ -29,8 +31,12 @@ def job(request: HttpRequest, pk: int) -> HttpResponse:
     if target in PARTS:
         template, context = PARTS[target]
         return render_page(request, template, {"job": found, **context(found)})
-    fragment = {"job-head": "head", "job-facts": "facts"}.get(target, "")
-    return render_page(request, "training/detail.html", _everything(found), fragment=fragment)
+    return job_page(request, found, fragment={"job-head": "head", "job-facts": "facts"}.get(target, ""))
+
+
+def job_page(request: HttpRequest, found: TrainingJob, *, status: int = 200, fragment: str = "", **more: Any) -> HttpResponse:
+    """The whole page, or a part of it. `more`: a `refusal` of its start for money's sake, with the form as it was `typed`."""
+    return render_page(request, "training/detail.html", _everything(found) | more, fragment=fragment, status=status)
 
 
 def _everything(found: TrainingJob) -> dict[str, Any]:
@@ -41,12 +47,21 @@ def _everything(found: TrainingJob) -> dict[str, Any]:
         "comparison": estimate_against_actual(found),
         "differing": differing_packages(found, found.reproduces) if found.reproduces and found.reproduced_exactly is False else [],
         "run_facts": run_facts(found) if found.attempt else [],
+        "stations": stations(found.executor, found.status, found.phase),
+        **_money(found),
     }
     if found.status == TrainingJob.Status.DRAFT:
         return context
     lines = {chart.name: [asdict(line) for line in chart.lines] for chart in [LOSS, *charts]}
     context |= {"charts": charts, "main_chart": LOSS, "chart_lines": lines, "devices": worker_devices()}
     return context | _checkpoints(found) | _samples(found)
+
+
+def _money(found: TrainingJob) -> dict[str, Any]:
+    """For a run at a provider that can be started: what it will cost still, and what is left of its budget."""
+    if not found.hardware or found.is_active or found.status == TrainingJob.Status.SUCCEEDED:
+        return {}
+    return {"foreseen": money.foreseen(found), "spent": money.spent(found), "budget_left": money.budget_left(found)}
 
 
 def _checkpoints(found: TrainingJob) -> dict[str, Any]:

@@ -54,10 +54,11 @@ class Runner:
         run = RunDir(self.path)
         if run.exit_file.exists():
             return self._ended(_code(json.loads(run.exit_file.read_text())))
-        fetch_base(self.path, self.token)
-        EventLog(run.events_file).emit("phase", phase="pulling")
         (self.path / "incarnation").write_text(self.incarnation)
         voice = self.make_voice(self.path, self.incarnation)
+        EventLog(run.events_file).emit("phase", phase="pulling")
+        voice.tell()
+        fetch_base(self.path, self.token)
         keeper = threading.Thread(target=self._keep_checkpoints, daemon=True)
         keeper.start()
         self.phase = "training"
