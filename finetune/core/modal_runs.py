@@ -127,7 +127,8 @@ def list_volumes(prefix: str, *, tokens: Tokens) -> list[str]:
     import modal
 
     with client(tokens) as made:
-        return [volume.name for volume in modal.Volume.objects.list(client=made) if (volume.name or "").startswith(prefix)]
+        names = [volume.name or "" for volume in modal.Volume.objects.list(client=made)]
+    return [name for name in names if name.startswith(prefix)]
 
 
 def delete_volume(volume: str, *, tokens: Tokens) -> None:

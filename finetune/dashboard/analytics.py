@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from finetune.core.querysets import OwnedQuerySet
 from finetune.core.templatetags.ui import executor_words, method_words
+from finetune.dashboard.costs import cost_by_user
 from finetune.dashboard.models import JobOutcome
 from finetune.dashboard.outcomes import gather_outcomes
 from finetune.dashboard.viewer import Viewer
@@ -40,7 +41,8 @@ class Chosen:
 
 
 def analyse(user: Viewer, chosen: Chosen) -> dict[str, Any]:
-    """Every table of the page, by name, with `totals`. Only the person's own jobs, each by its last outcome."""
+    """Every table of the page, by name, with `totals`. Only the person's own jobs, each by its last outcome; `cost_by_user` alone is of
+    everybody, and for operators only."""
     gather_outcomes(user)
     rows = _ended_in(user, chosen)
     groups = _groups(rows)
@@ -52,7 +54,9 @@ def analyse(user: Viewer, chosen: Chosen) -> dict[str, Any]:
         "jobs_per_day": _per_day(_days(rows), chosen),
         "training_seconds_by_method": _hours(groups),
         "loss_by_method": _loss(groups, names),
-        "cost_by_executor": _cost(groups),
+        "cost_by_executor": _cost(groups, "executor"),
+        "cost_by_method": _cost(groups, "method"),
+        "cost_by_user": cost_by_user(user, chosen),
         "estimates": _estimates(groups),
         "top_models": _top(groups, names),
     }
@@ -162,10 +166,10 @@ def _loss(groups: list[Group], names: dict[int, str]) -> Rows:
     return [{**row, "model": names.get(row["model_id"], "")} for row in found]
 
 
-def _cost(groups: list[Group]) -> Rows:
+def _cost(groups: list[Group], key: str) -> Rows:
     return _table(
         groups,
-        ("executor",),
+        (key,),
         lambda mine: {"jobs": _sum(mine, "jobs"), "seconds": _sum(mine, "spent"), "cost": round(_sum(mine, "paid"), 4)},
         "cost",
     )

@@ -49,6 +49,21 @@ class CostSerializer(serializers.Serializer):
     cost = serializers.FloatField()
 
 
+class MethodCostSerializer(serializers.Serializer):
+    method = serializers.CharField()
+    jobs = serializers.IntegerField()
+    seconds = serializers.FloatField()
+    cost = serializers.FloatField()
+
+
+class UserCostSerializer(serializers.Serializer):
+    user = serializers.CharField()
+    executor = serializers.CharField()
+    method = serializers.CharField()
+    jobs = serializers.IntegerField()
+    cost = serializers.FloatField()
+
+
 class EstimateSerializer(serializers.Serializer):
     method = serializers.CharField()
     jobs = serializers.IntegerField(help_text="Succeeded jobs whose duration was foreseen.")
@@ -81,5 +96,7 @@ class AnalyticsSerializer(serializers.Serializer):
     training_seconds_by_method = HoursSerializer(many=True)
     loss_by_method = LossSerializer(many=True)
     cost_by_executor = CostSerializer(many=True)
+    cost_by_method = MethodCostSerializer(many=True)
+    cost_by_user = UserCostSerializer(many=True, help_text="Everybody's jobs at providers, for operators; empty for others.")
     estimates = EstimateSerializer(many=True)
     top_models = TopModelSerializer(many=True)

@@ -101,6 +101,31 @@ def test_nobody_elses_are_counted(api: APIClient, charlie_api: APIClient, alice:
     assert JobOutcome.objects.get().owner == alice
 
 
+def test_what_it_cost_by_provider_method_and_person(
+    page: Client, alice: User, charlie: User, charlie_page: Client, base: LanguageModel
+) -> None:
+    theirs = make_base_model(charlie)
+    ended(alice, base, executor="modal", cost=2.0)
+    ended(alice, base, "failed", executor="hf_jobs", method="dpo", cost=1.25)
+    ended(charlie, theirs, executor="modal", cost=4.0)
+    ended(charlie, theirs, cost=0.0)
+    found = analyse(alice, Chosen())
+    assert [(row["executor"], row["cost"]) for row in found["cost_by_executor"]] == [("modal", 2.0), ("hf_jobs", 1.25)]
+    assert [(row["method"], row["cost"]) for row in found["cost_by_method"]] == [("lora", 2.0), ("dpo", 1.25)]
+    assert found["cost_by_user"] == []
+    assert page.get("/analytics/cost_by_user.csv").status_code == 404
+    User.objects.filter(pk=charlie.pk).update(is_staff=True)
+    everybody = list(csv.DictReader(io.StringIO(charlie_page.get("/analytics/cost_by_user.csv").content.decode())))
+    told = [(row["user"], row["executor"], row["method"], row["jobs"], row["cost"]) for row in everybody]
+    assert told == [
+        ("charlie", "modal", "lora", "1", "4.0"),
+        ("alice", "modal", "lora", "1", "2.0"),
+        ("alice", "hf_jobs", "dpo", "1", "1.25"),
+    ]
+    assert "by person" in charlie_page.get("/analytics").content.decode()
+    assert "by person" not in page.get("/analytics").content.decode()
+
+
 @pytest.mark.parametrize("query", ["days=0", "days=1000", "days=x", "model_id=x"])
 def test_bad_filters_are_named(api: APIClient, page: Client, query: str) -> None:
     told = api.get(f"{URL}?{query}")

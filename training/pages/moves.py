@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -46,7 +48,7 @@ def resume(request: HttpRequest, pk: int) -> HttpResponse:
     job, step = own_job(request, pk), request.POST.get("checkpoint", "")
     if step and not step.isdecimal():
         raise invalid_field("checkpoint", "Name a checkpoint by its step.")
-    values = {"budget": request.POST.get("budget"), "confirm_cost": "confirm_cost" in request.POST}
+    values: dict[str, Any] = {"budget": request.POST.get("budget"), "confirm_cost": "confirm_cost" in request.POST}
     try:
         return redirect("job", resume_job(job=job, checkpoint=int(step) if step else None, **values).pk)
     except DomainError as error:
