@@ -140,9 +140,9 @@ class JobForm(forms.Form):
             for name, words in METHODS.items()
         ]
 
-    def executor_cards(self) -> list[PlaceCard]:
-        """Where it can run."""
-        return place_cards(self.owner, self.data if self.is_bound else self.initial)
+    def places(self, **known: Any) -> list[PlaceCard]:
+        """Where it can run, with what is `known` of it there."""
+        return place_cards(self.owner, self.data if self.is_bound else self.initial, **known)
 
     def obstacle(self) -> str:
         """Why nothing can be started with this dataset, or nothing."""

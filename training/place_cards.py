@@ -1,35 +1,53 @@
-"""The step "where" of a new job's form: a card for this machine and each provider, with its hardware and what that costs."""
+"""The step "where" of a new job's form: a card for this machine and each provider, with its machines, whether the run fits them, how
+long it would take and what it would cost, and what stands in the way."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from accounts.models import User
+from finetune.core.templatetags.ui import size
 from training.executors import EXECUTORS, Hardware, load
+from training.services.estimate_places import MachineEstimate
+
+VERDICTS = {"fits": ("ok", "Fits"), "tight": ("warn", "Only just"), "too_small": ("bad", "Too little memory"), "unknown": ("", "")}
 
 
 @dataclass(frozen=True)
 class Machine:
-    """One line of a provider's list."""
+    """One line of a provider's list. `off` says that it can't be chosen, `advice` what would change that. `estimate` is there once
+    the form says what is to run."""
 
     id: str
-    words: str
+    name: str
+    memory: str
+    price: str
     chosen: bool
+    off: bool = False
+    tone: str = ""
+    fit: str = ""
+    advice: str = ""
+    cheapest: bool = False
+    estimate: MachineEstimate | None = None
 
 
 @dataclass(frozen=True)
 class PlaceCard:
-    """One place; `reason` says why it can't be chosen, `remedy` is the page where that can be changed."""
+    """One place; `reason` says why it can't be chosen, `remedy` is the page where that can be changed, `note` what may go wrong there.
+    `here` is the estimate for this machine."""
 
     value: str
     label: str
     help: str
     reason: str
     remedy: str
+    note: str
     checked: bool
     machines: list[Machine]
     prices: str
+    here: Machine | None = None
 
     @property
     def field(self) -> str:
@@ -46,27 +64,80 @@ def known_place(value: Any) -> str:
     return str(value) if value in EXECUTORS else "local"
 
 
-def place_cards(owner: User, values: Any) -> list[PlaceCard]:
-    """`values` are the form's, by name."""
-    now = values.get("executor") or "local"
-    return [_card(name, owner, now, values) for name in EXECUTORS]
+def place_cards(
+    owner: User,
+    values: Any,
+    estimates: Sequence[MachineEstimate] = (),
+    troubles: dict[str, str] | None = None,
+    notes: dict[str, str] | None = None,
+) -> list[PlaceCard]:
+    """`values` are the form's, by name; `troubles` and `notes` say, by executor, why this run can't be there, and what may go wrong."""
+    known = {(found.executor, found.hardware): found for found in estimates}
+    return [_card(name, owner, values, known, (troubles or {}).get(name, ""), (notes or {}).get(name, "")) for name in EXECUTORS]
 
 
-def chosen_hardware(executor: str, values: Any) -> str:
+def chosen_hardware(executor: str, values: Any, offered: list[Hardware] | None = None) -> str:
     """What the form says for this executor; the first GPU where it says nothing yet."""
     if load(executor).is_here:
         return ""
     told = values.get(hardware_field(executor)) or (values.get("hardware") if values.get("executor") == executor else "")
-    return str(told or _first(load(executor).capabilities().hardware))
+    return str(told or _first(load(executor).capabilities().hardware if offered is None else offered))
 
 
-def _card(name: str, owner: User, now: str, values: Any) -> PlaceCard:
+def _card(name: str, owner: User, values: Any, known: dict[tuple[str, str], MachineEstimate], trouble: str, note: str) -> PlaceCard:
     place = load(name)
     told = place.capabilities(owner)
-    chosen = chosen_hardware(name, values)
-    machines = [] if place.is_here else [Machine(item.id, _words(item), item.id == chosen) for item in told.hardware]
-    reason = "" if told.usable else told.reason or "Not usable now."
-    return PlaceCard(name, told.name, told.description, reason, told.remedy, name == now, machines, _source(told.hardware))
+    reason = trouble if told.usable else told.reason or "Not usable now."
+    here = _here(known.get((name, ""))) if place.is_here else None
+    machines = [] if place.is_here else _machines(name, told.hardware, values, known)
+    checked = name == known_place(values.get("executor"))
+    return PlaceCard(
+        name, told.name, told.description, reason, told.remedy, note, checked, machines, _source(told.hardware), here
+    )  # fmt: skip
+
+
+def _machines(name: str, hardware: list[Hardware], values: Any, known: dict[tuple[str, str], MachineEstimate]) -> list[Machine]:
+    """Those with as many GPUs as the run asks for, and the one that is chosen; more GPUs than asked for would only cost more."""
+    chosen, gpus = chosen_hardware(name, values, hardware), _gpus(values)
+    shown = [item for item in hardware if item.id == chosen or (item.count == gpus and (item.kind == "cuda" or gpus == 1))]
+    fitting = [found for item in shown if (found := known.get((name, item.id))) and found.verdict == "fits"]
+    cheapest = min(fitting, key=lambda found: found.cost.high, default=None)
+    return [_machine(item, item.id == chosen, known.get((name, item.id)), cheapest) for item in shown]
+
+
+def _machine(item: Hardware, chosen: bool, found: MachineEstimate | None, cheapest: MachineEstimate | None) -> Machine:
+    # As makers name it: a card of 16 GB has 16 GiB.
+    memory = f"{item.memory_bytes / 1024**3:.0f} GB{' each' if item.count > 1 else ''}" if item.memory_bytes else ""
+    price = f"${item.price_per_hour:.2f}/h" if item.price_per_hour else "free"
+    machine = Machine(item.id, item.name, memory, price, chosen)
+    if found is None:
+        return machine
+    off = found.verdict in ("too_small", "too_few")
+    tone, fit = VERDICTS.get(found.verdict, ("bad", "Too few GPUs"))
+    words = f"{fit}: needs {size(found.needed_bytes)}" if fit else f"needs {size(found.needed_bytes)}"
+    return Machine(
+        item.id, item.name, memory, price, chosen, off and not chosen, tone, words, _advice(found.verdict), found is cheapest, found
+    )  # fmt: skip
+
+
+def _advice(verdict: str) -> str:
+    if verdict == "too_small":
+        return "Take a larger one, or make the run smaller: QLoRA, a smaller batch, shorter rows."
+    return "Take a machine with more GPUs, or lower num_gpus." if verdict == "too_few" else ""
+
+
+def _here(found: MachineEstimate | None) -> Machine | None:
+    if found is None:
+        return None
+    tone, fit = VERDICTS[found.verdict]
+    words = f"{fit}: needs {size(found.needed_bytes)}" if fit else ""
+    memory = f"{size(found.memory_bytes)} free" if found.memory_bytes else ""
+    return Machine("", "", memory, "free", True, False, tone, words, "", False, found)
+
+
+def _gpus(values: Any) -> int:
+    text = str(values.get("num_gpus") or "")
+    return max(1, int(text)) if text.isdecimal() and len(text) < 4 else 1
 
 
 def _first(hardware: list[Hardware]) -> str:
@@ -74,14 +145,8 @@ def _first(hardware: list[Hardware]) -> str:
     return (gpus or [item.id for item in hardware] or [""])[0]
 
 
-def _words(item: Hardware) -> str:
-    # As makers name it: a card of 16 GB has 16 GiB.
-    memory = f"{item.memory_bytes / 1024**3:.0f} GB{' each' if item.count > 1 else ''}" if item.memory_bytes else ""
-    price = f"${item.price_per_hour:.2f}/h" if item.price_per_hour else "free"
-    return " · ".join(part for part in (item.name, memory, price) if part)
-
-
 def _source(hardware: list[Hardware]) -> str:
+    """Where the newest of the prices is from; a list with its own and an operator's says so by the row's page."""
     dated = [item for item in hardware if item.price_as_of]
     newest = max(dated, key=lambda item: item.price_as_of or "", default=None)
     return f"Prices of {newest.price_as_of}, {newest.price_source}." if newest else ""

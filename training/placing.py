@@ -22,7 +22,7 @@ def place(job: TrainingJob, executor: Executor) -> None:
         return
     placed = Placement(
         job=job.pk, attempt=job.attempt, owner=job.owner_id, hardware=job.hardware, timeout_seconds=time_limit(job),
-        keep=job.keep_remote, base=_base(job.model),
+        keep=job.keep_remote, base=base_on_hub(job.model),
     )  # fmt: skip
     placement.write(job.run_dir, placed)
 
@@ -39,7 +39,7 @@ def time_limit(job: TrainingJob) -> int:
     return int(limit)
 
 
-def _base(model: LanguageModel) -> dict[str, Any] | None:
+def base_on_hub(model: LanguageModel) -> dict[str, Any] | None:
     """Where the other side can fetch the base model itself, at exactly the commit that is here; None when it has to be sent along."""
     if model.source == LanguageModel.Source.HUB and model.repo_id and model.revision:
         return {"repo_id": model.repo_id, "revision": model.revision}

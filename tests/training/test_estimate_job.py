@@ -16,9 +16,10 @@ from models_app.models import LanguageModel
 from tests.factories import make_base_model, make_dataset, make_job
 from training import row_lengths
 from training.devices import Device
+from training.estimator import Estimate
 from training.models import TrainingJob
 from training.services import estimate_job as module
-from training.services.estimate_job import Estimate, estimate_job
+from training.services.estimate_job import estimate_job
 
 GIB = 1024**3
 LLAMA_8B = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any
 
 from django.contrib import messages
@@ -15,10 +16,14 @@ from finetune.core.pages import refuse, render_page
 from finetune.core.templatetags.ui import method_words
 from models_app.models import LanguageModel
 from training.engine.spec import config_fields
+from training.estimator import Advice
 from training.forms import JobForm, usable_datasets, usable_models
 from training.pages.own import own_job
+from training.place_cards import PlaceCard
+from training.place_notes import notes, troubles
 from training.services.create_job import create_job
-from training.services.estimate_job import Advice, estimate_job
+from training.services.estimate_job import estimate_job
+from training.services.estimate_places import estimate_places
 from training.services.save_template import save_template
 from training.spec_fields import form_text
 from training.template_list import find_template
@@ -110,6 +115,7 @@ def _new_page(request: HttpRequest, form: JobForm, *, status: int = 200) -> Http
     missing = _missing(form)
     context = {
         "form": form,
+        "places": form.places(),
         "missing": missing,
         "obstacle": form.obstacle(),
         "making": bool(missing) and _sample_is_being_made(request),
@@ -134,7 +140,19 @@ def estimate(request: HttpRequest) -> HttpResponse:
             context |= {"estimate": found, "advice": [_applicable(item) for item in found.advice]}
         except DomainError as error:
             context["reason"] = error.message
+    context["places"] = _places(form)
     return render_page(request, "training/new.html", context, fragment="estimate")
+
+
+def _places(form: JobForm) -> list[PlaceCard]:
+    """The places with estimates, where the form says enough to make some."""
+    known: dict[str, Any] = {"notes": notes(form.owner), "troubles": troubles(form.owner, form.model, form.place)}
+    if form.is_valid():
+        names = ("model_id", "dataset_id", "method", "train_split", "eval_split", "config")
+        values = {name: value for name, value in form.job_values().items() if name in names}
+        with suppress(DomainError):  # the estimate beside it says what is wrong
+            known["estimates"] = estimate_places(owner=form.owner, **values)
+    return form.places(**known)
 
 
 def _applicable(advice: Advice) -> dict[str, str]:

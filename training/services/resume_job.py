@@ -7,6 +7,7 @@ from typing import Any
 from accounts.limits import refuse_when_full
 from finetune.core import storage
 from finetune.core.errors import Conflict, invalid_field
+from training.base_access import refuse_base
 from training.models import TrainingJob
 from training.refusals import refuse_unusable
 from training.services.start_job import enqueue
@@ -27,6 +28,7 @@ def resume_job(*, job: TrainingJob, checkpoint: int | None = None, budget: Any =
         refuse_unusable(method=job.method, model=job.model, dataset=job.dataset, **splits)
         refuse_when_full(job.owner)
         refuse_place(owner=job.owner, executor=job.executor, hardware=job.hardware)
+        refuse_base(owner=job.owner, model=job.model, executor=job.executor)
         job.budget = checked_budget(budget) or job.budget
         job.cost = {name: value for name, value in job.cost.items() if name not in ("stopped", "warned")}
         refuse_cost(job, confirmed=confirm_cost)

@@ -13,6 +13,7 @@ from accounts.limits import limits_of, refuse_when_full
 from accounts.models import User
 from finetune.core.errors import Conflict
 from training import executors
+from training.base_access import refuse_base
 from training.lifecycle import move_job
 from training.models import TrainingJob
 from training.refusals import refuse_config, refuse_devices, refuse_unusable
@@ -38,6 +39,7 @@ def start_job(*, job: TrainingJob, confirm_cost: bool = False) -> TrainingJob:
         refuse_when_full(job.owner)
         gpus = job.config.get("num_gpus", 1)
         refuse_place(owner=job.owner, executor=job.executor, hardware=job.hardware, num_gpus=gpus)
+        refuse_base(owner=job.owner, model=job.model, executor=job.executor)
         facts = {} if job.inputs else facts_at_start(job)
         job.cost = facts.get("cost", job.cost)
         refuse_cost(job, confirmed=confirm_cost)

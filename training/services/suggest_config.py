@@ -13,8 +13,9 @@ from training.engine.sample import SAMPLE_CONFIG
 from training.engine.shapes import ShapeError
 from training.engine.spec import defaults_for
 from training.estimates import shape_of
+from training.estimator import HARMLESS
 from training.row_lengths import sample_rows
-from training.services.estimate_job import HARMLESS, estimate_job
+from training.services.estimate_job import estimate_job
 
 logger = logging.getLogger(__name__)
 LENGTH_STEP = 64  # tokens; a suggested max_length is a multiple of it
