@@ -7,7 +7,7 @@ from training.api.catalog import DevicesView, ExecutorsView, MethodsView, Sample
 from training.api.checkpoints import TryCheckpointView
 from training.api.cloud import CloudView, RefreshPricesView, StopCloudRunView
 from training.api.compare import CompareView
-from training.api.estimate import EstimateView
+from training.api.estimate import EstimatePlacesView, EstimateView
 from training.api.jobs import JobViewSet
 from training.api.queue import AdmitWorkerView, DrainWorkerView, OpenQueueView, PauseQueueView, QueueView, WorkersView
 from training.api.templates import TemplateViewSet
@@ -70,6 +70,7 @@ api = [
     path("training/workers/drain", DrainWorkerView.as_view(), name="api-worker-drain"),
     path("training/workers/admit", AdmitWorkerView.as_view(), name="api-worker-admit"),
     path("training/estimate", EstimateView.as_view(), name="api-estimate"),
+    path("training/estimate/places", EstimatePlacesView.as_view(), name="api-estimate-places"),
     path("training/compare", CompareView.as_view(), name="api-compare"),
     path("training/sample", SampleView.as_view(), name="api-sample"),
     path("training/<int:pk>/checkpoints/<int:step>/test", TryCheckpointView.as_view(), name="api-checkpoint-test"),

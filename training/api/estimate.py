@@ -12,6 +12,7 @@ from rest_framework.views import APIView
 
 from training.api.serializers import JobChangesSerializer
 from training.services.estimate_job import estimate_job
+from training.services.estimate_places import estimate_places
 
 
 class JobToEstimateSerializer(JobChangesSerializer):
@@ -81,3 +82,34 @@ class EstimateView(APIView):
         values = {key: value for key, value in shape.validated_data.items() if key not in {"name", "start"}}
         found = estimate_job(owner=request.user, **values)  # type: ignore[arg-type]
         return Response(EstimateSerializer(asdict(found)).data)
+
+
+class MachineEstimateSerializer(serializers.Serializer):
+    """`hardware` is empty for this installation's own machine. Bytes are one device's, cost is USD with start-up."""
+
+    executor = serializers.CharField()
+    hardware = serializers.CharField(allow_blank=True)
+    verdict = serializers.ChoiceField(choices=["fits", "tight", "too_small", "too_few", "unknown"], help_text="too_few: GPUs.")
+    needed_bytes = serializers.IntegerField()
+    memory_bytes = serializers.IntegerField(allow_null=True)
+    duration_seconds = RangeSerializer()
+    cost = RangeSerializer()
+
+
+class EstimatePlacesView(APIView):
+    """The same job everywhere it could run: whether it fits, how long it takes and what it costs. `executor` and `hardware` mean nothing here."""
+
+    @extend_schema(
+        request=JobToEstimateSerializer, responses=MachineEstimateSerializer(many=True), operation_id="training_estimate_places"
+    )
+    def post(self, request: Request) -> Response:
+        shape = JobToEstimateSerializer(data=request.data)
+        shape.is_valid(raise_exception=True)
+        given = shape.validated_data
+        values = {
+            name: given[name]
+            for name in ("model_id", "dataset_id", "method", "train_split", "eval_split", "config")
+            if name in given
+        }
+        found = estimate_places(owner=request.user, **values)  # type: ignore[arg-type]
+        return Response(MachineEstimateSerializer([asdict(item) for item in found], many=True).data)
