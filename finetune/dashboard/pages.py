@@ -7,27 +7,30 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_GET
 
+from accounts.models import User
+from accounts.person import person
 from finetune.core.pages import render_page
 from finetune.dashboard import queries
 from finetune.dashboard.attention import troubles
 from finetune.dashboard.next_step import next_step
-from finetune.dashboard.viewer import Viewer
+from finetune.dashboard.queue_card import queue_card
 from training.device_reports import worker_devices
 
 
 @require_GET
 def home(request: HttpRequest) -> HttpResponse:
     """A start page for a newcomer, else the overview; it polls its own fragment while something is going on."""
-    counts = queries.counts(request.user)
+    user = person(request)
+    counts = queries.counts(user)
     if not (counts["datasets"] or counts["models"] or counts["jobs"]["total"]):
         return render_page(request, "dashboard/home.html", {"newcomer": True})
-    context = _overview(request.user) | {"counts": counts}
+    context = _overview(user) | {"counts": counts, "queue": queue_card(user)}
     if not request.htmx:  # type: ignore[attr-defined]  # asking nvidia-smi takes a moment, too long for a poll
         context["devices"] = worker_devices()
     return render_page(request, "dashboard/home.html", context, fragment="overview")
 
 
-def _overview(user: Viewer) -> dict[str, Any]:
+def _overview(user: User) -> dict[str, Any]:
     running = list(queries.running_jobs(user, limit=4))
     preparing = queries.being_prepared(user)
     sparklines = queries.sparklines(running)

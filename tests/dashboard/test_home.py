@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -9,7 +10,10 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.models import User
+from finetune.core import board
 from tests.factories import make_base_model, make_dataset, make_event, make_job, make_version
+from training.device_reports import BOARD
+from training.models import QueuePause
 
 HTMX = {"HX-Request": "true"}
 
@@ -104,7 +108,7 @@ def test_it_takes_as_many_queries_for_many_runs_as_for_two(page: Client, alice: 
     for number in range(6):
         job = make_job(alice, name=f"run {number}", model=make_base_model(alice, family=f"f{number}"), status="running", attempt=1)
         make_event(job, 1, split="train", step=1, values={"loss": 2.0})
-    with django_assert_max_num_queries(18):
+    with django_assert_max_num_queries(24):
         page.get("/")
 
 
@@ -127,3 +131,33 @@ def test_what_went_wrong_lately_waits_for_its_owner(page: Client, charlie_page: 
     assert "fresh failure" in attention and "1 row has an error" in attention and "The Hub was away." in attention
     assert "old failure" not in attention
     assert "Needs attention" not in text_of(charlie_page)
+
+
+def pin_worker(*slots: str) -> None:
+    board.pin(BOARD, "one:1", {"machine": "one", "devices": [], "worker": "train@one", "pid": 1, "slots": list(slots)})
+
+
+@pytest.fixture
+def no_worker_afterwards() -> Iterator[None]:
+    yield
+    board.unpin(BOARD, "one:1")
+
+
+def test_the_queue_says_who_waits_and_whose_is_next(
+    page: Client, charlie_page: Client, alice: User, charlie: User, no_worker_afterwards: None
+) -> None:
+    pin_worker("cuda:0", "cuda:1")
+    make_job(charlie, name="their run", status="running", attempt=1)
+    make_job(alice, name="my turn", status="queued", queued_at=timezone.now())
+    text = text_of(page)
+    assert "1 of 2" in text and "my turn" in text and "their run" not in text
+    assert "my turn" not in text_of(charlie_page)
+
+
+def test_the_queue_says_why_nothing_begins(page: Client, alice: User, no_worker_afterwards: None) -> None:
+    make_job(alice, status="queued", queued_at=timezone.now())
+    assert "No training worker" in text_of(page)
+    pin_worker("cpu")
+    assert "No training worker" not in text_of(page)
+    QueuePause.objects.create(executor="local", reason="new disks")
+    assert "new disks" in text_of(page)
