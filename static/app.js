@@ -158,7 +158,10 @@ document.addEventListener("click", (event) => {
 });
 
 document.addEventListener("keydown", (event) => {
-  if (event.key === "Escape") closeMenus();
+  if (event.key !== "Escape") return;
+  const menu = document.activeElement.closest("details.menu[open]");
+  closeMenus();
+  menu?.querySelector("summary").focus(); // else the focus would be on what is hidden now
 });
 
 async function copy(button) {

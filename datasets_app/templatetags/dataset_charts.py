@@ -1,17 +1,18 @@
-"""Bars drawn on the server: they need no script, print, and can be read out."""
+"""Rows by length as bars, and numbers as shares."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from django import template
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
+from finetune.core.bars import framed
 from finetune.core.templatetags.ui import compact
 
 register = template.Library()
-WIDTH, HEIGHT, FOOT, GAP = 600, 160, 18, 2
+WIDTH, HEIGHT, GAP = 600, 160, 2
 
 
 @register.simple_tag
@@ -38,13 +39,8 @@ def histogram(bars: list[dict[str, Any]], label: str, limit: int | None = None) 
             for at, bar in enumerate(bars)
         ),
     )
-    return format_html(
-        '<svg class="bars" viewBox="0 0 {} {}" role="img" aria-label="{}">{}'
-        '<line class="axis" x1="0" y1="{}" x2="{}" y2="{}"/>'
-        '<text x="0" y="{}">{}</text><text x="{}" y="{}" text-anchor="end">{}</text></svg>',
-        WIDTH, HEIGHT + FOOT, label, rects, HEIGHT, WIDTH, HEIGHT, HEIGHT + FOOT - 4, compact(bars[0]["from"]),
-        WIDTH, HEIGHT + FOOT - 4, compact(bars[-1]["to"]),
-    )  # fmt: skip
+    ends = {"first": compact(bars[0]["from"]), "last": compact(bars[-1]["to"])}
+    return framed(rects, width=WIDTH, height=HEIGHT, label=label, **ends)
 
 
 @register.filter

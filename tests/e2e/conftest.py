@@ -16,6 +16,8 @@ import httpx
 import pytest
 from django.conf import settings
 
+from finetune.demo.client import Client
+from tests.e2e.gallery import PASSWORD, Filled, fill
 from tests.loopback_hub import LoopbackHub
 
 
@@ -86,3 +88,9 @@ def stack(tmp_path_factory: pytest.TempPathFactory, loopback_hub: LoopbackHub) -
     finally:
         process.send_signal(signal.SIGINT)
         process.wait(timeout=90)
+
+
+@pytest.fixture(scope="package")
+def filled(stack: Stack) -> Filled:
+    """What the person called gallery has: something on every page of the product."""
+    return fill(Client(stack.url, "gallery", PASSWORD))

@@ -6,18 +6,16 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
-from finetune.demo.client import Client
 from tests.e2e.browser import chromium
 from tests.e2e.conftest import Stack
-from tests.e2e.gallery import PASSWORD, addresses, fill, sign_in
+from tests.e2e.gallery import Filled, addresses, sign_in
 
 pytestmark = [pytest.mark.browser, pytest.mark.stack, pytest.mark.timeout(400)]
 
 LOOKS = (("light", 1440, 900), ("dark", 390, 844))
 
 
-def test_every_page_can_be_used_by_everybody(stack: Stack) -> None:
-    filled = fill(Client(stack.url, "gallery", PASSWORD))
+def test_every_page_can_be_used_by_everybody(stack: Stack, filled: Filled) -> None:
     with chromium() as browser:
         found = [problem for look in LOOKS for problem in _walk(browser, stack, addresses(filled), *look)]
     assert found == []
@@ -42,9 +40,15 @@ def _walk(browser: Browser, stack: Stack, pages: dict[str, str], scheme: str, wi
     return found
 
 
+# A button that can't be pressed says why: beside it, or on hover.
+UNEXPLAINED = """all => all.filter(it => !(it.ariaDescribedByElements?.length || it.title || it.parentElement.querySelector(".hint")))
+  .map(it => it.outerHTML.slice(0, 160))"""
+
+
 def _problems(page: Page, axe: Axe) -> list[str]:
     page.wait_for_timeout(150)  # colours that fade are judged where they end
     violations = axe.run(page).response["violations"]
     problems = [f"{item['id']}: {node['html'][:200]}" for item in violations for node in item["nodes"]]
     wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    problems += [f"no reason: {html}" for html in page.locator("button:disabled:visible").evaluate_all(UNEXPLAINED)]
     return problems + ([f"is {wide} px wider than the screen"] if wide > 0 else [])

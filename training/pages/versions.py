@@ -10,6 +10,7 @@ from django.views.decorators.http import require_GET
 
 from finetune.core.errors import Invalid
 from finetune.core.pages import render_page
+from finetune.core.templatetags.ui import size
 from training.api.versions import own_version, own_versions
 from training.models import TrainingJob
 from training.pages.compare import charts_of
@@ -55,8 +56,16 @@ def lineage(request: HttpRequest, pk: int) -> HttpResponse:
         "model": found["version"],
         "options": [(option_label(name), name, value) for name, value in config.items() if value not in (None, "")],
         "packages": sorted(found["packages"].items()),
-        "hardware": [(name.replace("_", " ").capitalize(), value) for name, value in found["hardware"].items() if value],
+        "hardware": [_in_words(name, value) for name, value in found["hardware"].items() if value],
         "reproducible": job is not None and job.status == TrainingJob.Status.SUCCEEDED,
         "reproductions": list(job.reproductions.all()[:10]) if job else [],
     }
     return render_page(request, "models/lineage.html", context)
+
+
+def _in_words(name: str, value: Any) -> tuple[str, Any]:
+    """A fact of the machine as people say it: memory_bytes 25276518400 is Memory 25.3 GB."""
+    if name.endswith("_bytes"):
+        name, value = name.removesuffix("_bytes"), size(value)
+    words = name.replace("_", " ").replace("cpu", "CPU").replace("gpu", "GPU")
+    return words[:1].upper() + words[1:], value

@@ -1,4 +1,4 @@
-"""The bars of the analytics, drawn on the server: they need no script, print, and can be read out."""
+"""The bars of the analytics."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from django import template
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from finetune.core.bars import framed
 from finetune.core.templatetags.ui import compact
 
 register = template.Library()
-WIDTH, HEIGHT, FOOT, TOP = 720, 150, 20, 14
+WIDTH, HEIGHT = 720, 150
 # From the bottom up, with the class that colours it.
 PARTS = (("succeeded", "bar-ok"), ("failed", "bar-bad"), ("cancelled", "bar-idle"))
 
@@ -27,20 +28,14 @@ def bars_per_day(days: list[dict[str, Any]], keys: str, label: str) -> SafeStrin
         '<rect class="{}" x="{}" y="{}" width="{}" height="{}"><title>{}</title></rect>',
         _rects(days, parts, step, tallest or 1),
     )
-    foot = TOP + HEIGHT + FOOT - 4
-    return format_html(
-        '<svg class="bars" viewBox="0 0 {} {}" role="img" aria-label="{}"><text x="0" y="10">{}</text>{}'
-        '<line class="axis" x1="0" y1="{}" x2="{}" y2="{}"/>'
-        '<text x="0" y="{}">{}</text><text x="{}" y="{}" text-anchor="end">{}</text></svg>',
-        WIDTH, TOP + HEIGHT + FOOT, label, compact(tallest), rects, TOP + HEIGHT, WIDTH, TOP + HEIGHT,
-        foot, f"{days[0]['day']:%-d %b}", WIDTH, foot, f"{days[-1]['day']:%-d %b}",
-    )  # fmt: skip
+    ends = {"first": f"{days[0]['day']:%-d %b}", "last": f"{days[-1]['day']:%-d %b}"}
+    return framed(rects, width=WIDTH, height=HEIGHT, label=label, top=compact(tallest), **ends)
 
 
 def _rects(days: list[dict[str, Any]], parts: tuple[tuple[str, str], ...], step: float, tallest: float) -> list[tuple]:
     found = []
     for place, day in enumerate(days):
-        floor = float(TOP + HEIGHT)
+        floor = float(HEIGHT)
         for name, css in parts:
             height = HEIGHT * day[name] / tallest
             floor -= height
