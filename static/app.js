@@ -240,19 +240,25 @@ function refreshTimes() {
 // A narrow screen shows each row as a small card; its cells carry their column's name (app.css: .labelled).
 function labelTables() {
   for (const table of document.querySelectorAll("table.table:not(.plain)")) {
-    const names = [...(table.tHead?.rows[0]?.cells ?? [])].map((cell) => cell.textContent.trim());
+    const heads = [...(table.tHead?.rows[0]?.cells ?? [])];
+    const names = heads.map((cell) => (cell.querySelector(".visually-hidden") ? "" : cell.textContent.trim()));
     if (names.length < 4) continue;
     table.classList.add("labelled");
     for (const body of table.tBodies) {
-      for (const row of body.rows) [...row.cells].forEach((cell, index) => (cell.dataset.label = names[index] ?? ""));
+      for (const row of body.rows) [...row.cells].forEach((cell, index) => labelCell(cell, names[index] ?? ""));
     }
   }
+}
+
+function labelCell(cell, name) {
+  cell.dataset.label = name;
+  cell.toggleAttribute("data-empty", !cell.textContent.trim() && !cell.querySelector("input, img, svg, progress"));
 }
 
 // --- Scrolling by keyboard ---------------------------------------------------------------------
 // What scrolls sideways must be reachable with the Tab key.
 function reachScrollers() {
-  for (const box of document.querySelectorAll("pre.code, .table-wrap, .tabs")) {
+  for (const box of document.querySelectorAll("pre.code, .table-wrap, .tabs, .model-card table")) {
     if (box.scrollWidth > box.clientWidth && !box.querySelector("a, button")) box.tabIndex = 0;
   }
 }
@@ -298,6 +304,8 @@ function settle() {
 }
 
 settle();
+// On a phone the tab that is open may lie beyond the edge.
+for (const tab of document.querySelectorAll(".tabs [aria-current]")) tab.closest(".tabs").scrollLeft = tab.offsetLeft - 60;
 window.addEventListener("resize", reachScrollers);
 setInterval(refreshTimes, 20000);
 new MutationObserver(() => document.querySelectorAll("#toasts .toast").forEach(putAwayLater)).observe(

@@ -24,9 +24,7 @@ def home(request: HttpRequest) -> HttpResponse:
     counts = queries.counts(user)
     if not (counts["datasets"] or counts["models"] or counts["jobs"]["total"]):
         return render_page(request, "dashboard/home.html", {"newcomer": True})
-    context = _overview(user) | {"counts": counts, "queue": queue_card(user)}
-    if not request.htmx:  # type: ignore[attr-defined]  # asking nvidia-smi takes a moment, too long for a poll
-        context["devices"] = worker_devices()
+    context = _overview(user) | {"counts": counts, "queue": queue_card(user), "devices": worker_devices()}
     return render_page(request, "dashboard/home.html", context, fragment="overview")
 
 
