@@ -29,14 +29,21 @@ class Rendered:
 
 
 def render(
-    tokenizer: Any, messages: list[Message], tools: Any = None, *, everything: bool = False, last_only: bool = False
+    tokenizer: Any,
+    messages: list[Message],
+    tools: Any = None,
+    *,
+    everything: bool = False,
+    last_only: bool = False,
+    special: re.Pattern[str] | None = None,
 ) -> Rendered:
     """The conversation's text and its trained spans: all of it with `everything`, else each assistant turn or the last one.
 
     An answer that ends the conversation without a closing token gets the end-of-text token, or the model would never
     learn to stop. A message with `weight` 0 is not trained (OpenAI's convention). TemplateError when it can't be rendered.
+    Who renders many passes their tokenizer's special_pattern as `special`.
     """
-    special = special_pattern(tokenizer)
+    special = special or special_pattern(tokenizer)
     full = _apply(tokenizer, messages, tools)
     if everything:
         text = _closed(tokenizer, full, len(full), special)

@@ -15,7 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from .chat import Rendered, TemplateError, render
+from .chat import Rendered, TemplateError, render, special_pattern
 from .data import tokenise
 from .templates import written
 
@@ -103,7 +103,7 @@ class RowTokens:
         self.made_up_template = not self.tokenizer.chat_template
         if self.made_up_template:
             self.tokenizer.chat_template = written("chatml", self.tokenizer)
-        self.context = _context_of(directory)
+        self.context, self.special = _context_of(directory), special_pattern(self.tokenizer)
 
     def measure(self, rows: Sequence[Row], kind: str, max_length: int | None = None) -> list[Measure]:
         """Canonical rows of one kind → their measures, in order. A comparison counts as its longer side."""
@@ -141,7 +141,7 @@ class RowTokens:
             text = row["text"] + (self.tokenizer.eos_token or "")
             return Rendered(text, [(0, len(text))])
         try:
-            return render(self.tokenizer, row["messages"], row.get("tools"))
+            return render(self.tokenizer, row["messages"], row.get("tools"), special=self.special)
         except TemplateError as error:
             return f"The chat template refuses this conversation: {error}"
 
