@@ -44,4 +44,6 @@ def failures(gates: dict[str, float], counts: dict[str, int], rows: int) -> list
 
 
 def _words(rule: str, tolerated: float, count: int, rows: int) -> str:
-    return f"{title_of(rule)}: {count:,} of {rows:,} rows ({count * 100 / rows:.1f} %), and you tolerate {tolerated:g} %."
+    share = count * 100 / rows
+    said = f"{share:.1f} %" if share >= 0.1 else "less than 0.1 %"
+    return f"{title_of(rule)}: {count:,} of {rows:,} rows ({said}), and you tolerate {tolerated:g} %."

@@ -60,7 +60,9 @@ def _problems(request: HttpRequest, dataset: Dataset, *, status: int = 200, **fo
     models = tokenizers_of(request)
     wanted = request.GET.get("severity", "")
     checks = {"tokenizer_model_id": dataset.checks.get("tokenizer_model_id"), "max_length": dataset.checks.get("max_length")}
-    gates = [{"rule": rule, "title": title_of(rule), "tolerated": tolerated} for rule, tolerated in gates_of(dataset).items()]
+    gates = [
+        {"rule": rule, "title": title_of(rule), "tolerated": f"{tolerated:g}"} for rule, tolerated in gates_of(dataset).items()
+    ]
     context = {
         "dataset": dataset,
         "tab": "problems",

@@ -92,6 +92,6 @@ def own_gates(request: HttpRequest) -> HttpResponse:
             set_gates(owner=request.user, gates=own)  # type: ignore[arg-type]
             messages.success(request, "Saved. They hold for every file that is read from now on.")
             return redirect("own-gates")
-    gates = [{"rule": rule, "title": title_of(rule), "tolerated": tolerated} for rule, tolerated in own.items()]
+    gates = [{"rule": rule, "title": title_of(rule), "tolerated": f"{tolerated:g}"} for rule, tolerated in own.items()]
     status = 400 if request.method == "POST" else 200
     return render_page(request, "datasets/gates.html", {"form": form, "gates": gates}, status=status)

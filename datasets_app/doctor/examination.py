@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from datasets_app.doctor import comparisons, texts, tools, turns
+from datasets_app.doctor.excerpts import quote_rows
 from datasets_app.doctor.fixes import TURNS
 from datasets_app.doctor.summary import Summary
 from datasets_app.doctor.together import Together
@@ -35,7 +36,9 @@ def examine(
         if done % TELL_EVERY < len(batch):
             on_rows(done, total)
     on_rows(total, total)
-    return doctor.finish()
+    summary = doctor.finish()
+    quote_rows(problems, rows_file)
+    return summary
 
 
 def _numbers(unusable: list[int]) -> Iterator[int]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from datasets_app.doctor.distribution import curve, distribution, share_above
+from datasets_app.doctor.excerpts import quote_rows
 from datasets_app.formats.problemindex import ProblemIndex
 from datasets_app.formats.problems import Problem, Problems
 from datasets_app.formats.rowsfile import count_rows, iterate
@@ -36,6 +37,8 @@ class TokenPass:
                     "The model has no chat template; counted with ChatML; a training asks you to choose a chat_template.",
                 )
             )
+        if not self.tokens.has_end:
+            self.problems.add(Problem("no_end_token", "The tokenizer has no end-of-text token, so none is put behind an answer."))
         for batch in iterate(rows_file):
             waiting += batch
             if len(waiting) >= BATCH:
@@ -43,6 +46,7 @@ class TokenPass:
                 waiting = []
                 on_rows(len(self.lengths) + self.refused, total)
         self._measure(waiting)
+        quote_rows(self.problems, rows_file)
         on_rows(total, total)
 
     def _measure(self, rows: list[dict[str, Any]]) -> None:

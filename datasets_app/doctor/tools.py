@@ -43,6 +43,8 @@ def _all(messages: list[dict[str, Any]], offered: dict[str, dict[str, Any]], fie
         for number, call in enumerate(calls):
             made.add(call.get("id", ""))
             yield from _call(call["function"], offered, f"{field}[{at}].tool_calls[{number}]")
+        if calls and message.get("content", "").strip():
+            yield "text_beside_calls", "The turn has a text and calls a tool.", f"{field}[{at}]"
         if message["role"] == "tool":
             if before not in ("calls", "tool"):
                 yield "orphan_tool_result", "A tool's result follows no call.", f"{field}[{at}]"

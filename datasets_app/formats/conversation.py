@@ -22,6 +22,7 @@ ROLES = {
 }
 THOUGHTS = ("reasoning_content", "thinking", "reasoning")  # what was thought before the answer, beside it
 ROLE_KEYS, CONTENT_KEYS = ("role", "from"), ("content", "value", "text")
+TEXT_PARTS = ("text", "input_text", "output_text")
 MEDIA = ("images", "image", "videos", "audios")
 _THINK = re.compile(r"\s*<think>(.*?)</think>\s*", re.S)
 PLAIN = ("user", "assistant", "system", "tool")
@@ -130,13 +131,25 @@ def _text(content: Any, path: str, field: str) -> str:
     """Plain text, or OpenAI's list of text parts joined."""
     if isinstance(content, str):
         return content
-    if isinstance(content, list) and all(isinstance(part, dict) and isinstance(part.get("text"), str) for part in content):
-        return "".join(part["text"] for part in content)
+    if isinstance(content, list):
+        return "".join(_text_of_part(part, f"{path}[{number}]", field) for number, part in enumerate(content))
     if content is None:
         raise RowError("empty_content", "The turn has no text.", column=field, path=path)
-    if isinstance(content, list):
-        raise RowError("media_part", "The content has parts that are not text; only text can be learned.", column=field, path=path)
     raise RowError("wrong_type", f"The content must be text; it is {kind_of(content)}.", column=field, path=path)
+
+
+def _text_of_part(part: Any, path: str, field: str) -> str:
+    """The text of one of OpenAI's content parts; images, sounds and files can't be learned."""
+    if not isinstance(part, dict):
+        raise RowError("wrong_type", f"A part of the content must be an object; it is {kind_of(part)}.", column=field, path=path)
+    kind = part.get("type", "text")
+    if not isinstance(kind, str) or kind not in TEXT_PARTS:
+        words = f"A part of the content is {printable(json.dumps(kind, ensure_ascii=False, default=str), 60)}; only text can be learned."
+        raise RowError("media_part", words, column=field, path=path)
+    if not isinstance(part.get("text"), str):
+        raise RowError("wrong_type", "A part of the content has no “text”.", column=field, path=path)
+    text: str = part["text"]
+    return text
 
 
 def _calls(value: Any, path: str, field: str) -> list[Message]:

@@ -91,6 +91,7 @@ ONE_ROW = {
     "arguments_not_json": turns(
         USER, {"role": "assistant", "content": "", "tool_calls": [{"function": {"name": "add", "arguments": "{broken"}}]}, ANSWER, tools=[ADD]
     ),
+    "text_beside_calls": turns(USER, CALL | {"content": "Let me see."}, RESULT, ANSWER, tools=[ADD]),
     "orphan_tool_result": turns(USER, {"role": "tool", "content": "2"}, ANSWER, tools=[ADD]),
     "unknown_call_id": turns(USER, CALL, RESULT | {"tool_call_id": "c9"}, ANSWER, tools=[ADD]),
     "prompt_ends_with_answer": prefers("Yes.", "No.", [USER, ANSWER]),
@@ -109,6 +110,7 @@ def test_each_rule_finds_its_row_on_its_line(examine: Examine, rule: str, row: d
     problems = found(outcome, rule)
     assert [problem.line for problem in problems] == [4], outcome.problems.kept
     assert problems[0].row == 4
+    assert problems[0].excerpt
     assert problems[0].message.endswith((".", "?")) or ":" in problems[0].message
     assert not [problem for problem in outcome.problems.kept if problem.row in (1, 2, 3)]
 

@@ -58,7 +58,7 @@ def test_ones_own_gates_are_added_and_taken_away(page: Client, alice: User) -> N
     assert "There are none" in page.get("/datasets/gates").content.decode()
     page.post("/datasets/gates", {"rule": "duplicate", "tolerated": "5"})
     assert gates_of_owner(alice) == {"duplicate": 5.0}
-    assert "Duplicate rows: at most 5.0 %" in page.get("/datasets/gates").content.decode()
+    assert "Duplicate rows: at most 5 %" in page.get("/datasets/gates").content.decode()
     assert page.post("/datasets/gates", {"rule": "nothing", "tolerated": "5"}).status_code == 400
     assert "/datasets/gates" in page.get("/settings").content.decode()
     page.post("/datasets/gates", {"remove": "duplicate"})

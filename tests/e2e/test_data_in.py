@@ -123,7 +123,7 @@ def combine_two(page: Page, stack: Stack) -> None:
     page.goto(f"{stack.url}/datasets/gates")
     page.get_by_label("Problem").select_option("duplicate")
     page.get_by_role("button", name="Add gate").click()
-    expect(page.locator("#main")).to_contain_text("Duplicate rows: at most 0.0 %")
+    expect(page.locator("#main")).to_contain_text("Duplicate rows: at most 0 %")
     shoot(page, "24-gates")
     accessible(page)
 

@@ -104,6 +104,7 @@ class RowTokens:
         if self.made_up_template:
             self.tokenizer.chat_template = written("chatml", self.tokenizer)
         self.context, self.special = _context_of(directory), special_pattern(self.tokenizer)
+        self.has_end = self.tokenizer.eos_token is not None
 
     def measure(self, rows: Sequence[Row], kind: str, max_length: int | None = None) -> list[Measure]:
         """Canonical rows of one kind → their measures, in order. A comparison counts as its longer side."""

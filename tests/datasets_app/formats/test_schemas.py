@@ -130,8 +130,15 @@ REFUSED = {
     "role is a number": ("sharegpt", {"conversations": [{"from": 1, "value": "x"}]}, "unknown_role", "conversations", "conversations[0].from"),
     "no text": ("openai", {"messages": [USER, {"role": "assistant", "content": ""}]}, "empty_content", "messages", "messages[1].content"),
     "picture": (
-        "openai", {"messages": [{"role": "user", "content": [{"type": "image_url"}]}, ANSWER]}, "media_part", "messages", "messages[0].content",
+        "openai", {"messages": [{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "image_url"}]}, ANSWER]}, "media_part", "messages", "messages[0].content[1]",
     ),
+    "picture with a text": (
+        "openai", {"messages": [{"role": "user", "content": [{"type": "image", "text": "a"}]}, ANSWER]}, "media_part", "messages", "messages[0].content[0]",
+    ),
+    "part without text": (
+        "openai", {"messages": [{"role": "user", "content": [{"type": "text"}]}, ANSWER]}, "wrong_type", "messages", "messages[0].content[0]",
+    ),
+    "part is a word": ("openai", {"messages": [{"role": "user", "content": ["a"]}, ANSWER]}, "wrong_type", "messages", "messages[0].content[0]"),
     "no answer": ("openai", {"messages": [USER]}, "no_assistant", "messages", ""),
     "bad call": (
         "sharegpt", {"conversations": [{"from": "function_call", "value": "x"}]}, "bad_tool_call", "conversations", "conversations[0].value",
