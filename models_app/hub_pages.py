@@ -14,6 +14,7 @@ from finetune.core.errors import DomainError
 from finetune.core.pages import refuse, render_page
 from finetune.core.templatetags.ui import size
 from models_app.hub_forms import HubSearchForm, PushForm
+from models_app.popular import USES
 from models_app.pages import find_model, show_model
 from models_app.services.cancel_download import cancel_download
 from models_app.services.describe_hub_model import describe_hub_model
@@ -49,7 +50,8 @@ def _results(request: HttpRequest, form: HubSearchForm) -> dict[str, Any]:
 
 def _popular(request: HttpRequest) -> dict[str, Any]:
     results, live = list_popular(owner=request.user)
-    return {"results": results, "live": live}
+    uses = list(USES)
+    return {"results": sorted(results, key=lambda shown: uses.index(shown.use)), "live": live}
 
 
 @require_GET

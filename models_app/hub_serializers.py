@@ -7,6 +7,8 @@ from typing import Any
 from rest_framework import serializers
 
 from finetune.core.hub_models import SORTS
+from models_app.hub_view import VERDICTS
+from models_app.popular import USES
 from models_app.services.describe_hub_model import Described
 from models_app.services.search_hub import MAX_LIMIT, SIZES
 
@@ -25,6 +27,23 @@ class SearchSerializer(serializers.Serializer):
     author = serializers.CharField(required=False, allow_blank=True, max_length=200)
 
 
+class MethodFitSerializer(serializers.Serializer):
+    """One method with its default options; dpo, orpo, kto and pretrain over LoRA."""
+
+    method = serializers.CharField()
+    verdict = serializers.ChoiceField(VERDICTS)
+    needed_bytes = serializers.IntegerField(allow_null=True, help_text="Expected peak, one row of 512 tokens at a time.")
+
+
+class DeviceFitSerializer(serializers.Serializer):
+    """How each method fits one kind of device of this machine."""
+
+    name = serializers.CharField()
+    count = serializers.IntegerField(help_text="How many such devices there are.")
+    memory_bytes = serializers.IntegerField(allow_null=True)
+    methods = MethodFitSerializer(many=True)
+
+
 class HubModelSerializer(serializers.Serializer):
     """A repository of the Hub, with what it would mean here."""
 
@@ -36,6 +55,8 @@ class HubModelSerializer(serializers.Serializer):
     task = serializers.CharField()
     library = serializers.CharField()
     parameters = serializers.IntegerField(allow_null=True, help_text="Null where it has no safetensors weights to count.")
+    weight_bytes = serializers.IntegerField(allow_null=True, help_text="What its weights take on the disk.")
+    context_length = serializers.IntegerField(allow_null=True, help_text="Tokens it reads at once; null where its configuration can't be read.")
     gated = serializers.BooleanField()
     private = serializers.BooleanField()
     license = serializers.CharField()
@@ -44,11 +65,13 @@ class HubModelSerializer(serializers.Serializer):
     trainable = serializers.BooleanField()
     reason = serializers.CharField(help_text="Why it can't be fine-tuned here; empty when it can.")
     fit = serializers.ChoiceField(
-        ["ok", "tight", "too_big", "unknown"], help_text="Whether a LoRA run fits this machine's largest device."
+        VERDICTS, help_text="Whether a LoRA run fits the device that would be used here; tight also where only QLoRA does."
     )
     fit_words = serializers.CharField()
+    devices = DeviceFitSerializer(many=True, help_text="The same for each method and kind of device; a run would use the first.")
     local = serializers.BooleanField(help_text="Its files are here, and yours to use.")
     model_id = serializers.IntegerField(allow_null=True, help_text="Your model made of it.")
+    use = serializers.ChoiceField(list(USES), allow_blank=True, help_text="What the curated list recommends it for; else empty.")
 
 
 class HubResultsSerializer(serializers.Serializer):
@@ -74,7 +97,6 @@ class HubInfoSerializer(HubModelSerializer):
     commit = serializers.CharField()
     files = HubFileSerializer(many=True)
     bytes = serializers.IntegerField()
-    context_length = serializers.IntegerField(allow_null=True)
     chat_template = serializers.BooleanField()
     card = serializers.CharField(help_text="HTML that is safe to show; it loads nothing.")
     url = serializers.CharField()

@@ -11,14 +11,21 @@ from django.utils.module_loading import import_string
 
 from finetune.core.hub_models import HubModel
 from models_app.hub_repo import untrainable
+from models_app.inspect_model import context_length
 from models_app.models import LanguageModel
+from models_app.popular import USE_OF, USES
+
+
+VERDICTS = ("ok", "tight", "too_big", "unknown")
 
 
 @dataclass(frozen=True)
 class Shown:
-    """One result. `fit` is ok, tight, too_big or unknown, `fit_words` its reason; `reason` says why it is not trainable.
+    """One result. `fit` is ok, tight, too_big or unknown, `fit_words` its reason; `devices` says it for each kind of device here and
+    each method: [{name, count, memory_bytes, methods: [{method, verdict, needed_bytes}]}], the one that a run would use first.
 
-    `model_id` is the asker's own row of it, `local` whether its files are here.
+    `reason` says why it is not trainable. `model_id` is the asker's own row of it, `local` whether its files are here, `weight_bytes`
+    what its weights take on the disk, `use` what the curated list recommends it for.
     """
 
     repo_id: str
@@ -29,6 +36,8 @@ class Shown:
     task: str
     library: str
     parameters: int | None
+    weight_bytes: int | None
+    context_length: int | None
     gated: bool
     private: bool
     license: str
@@ -38,8 +47,22 @@ class Shown:
     reason: str
     fit: str
     fit_words: str
+    devices: list[dict[str, Any]]
     local: bool
     model_id: int | None
+    use: str
+
+    @property
+    def use_words(self) -> str:
+        """What it is recommended for."""
+        return USES.get(self.use, "")
+
+    @property
+    def on_first(self) -> list[tuple[str, list[str]]]:
+        """(verdict, methods) on the device that a run would use, what fits best first."""
+        methods = self.devices[0]["methods"]
+        known = [(verdict, [each["method"] for each in methods if each["verdict"] == verdict]) for verdict in VERDICTS]
+        return [(verdict, names) for verdict, names in known if names]
 
 
 def show(owner: Any, found: list[HubModel], configs: dict[str, dict[str, Any]] | None = None) -> list[Shown]:
@@ -70,6 +93,8 @@ def _shown(model: HubModel, row: LanguageModel | None, config: dict[str, Any] | 
         task=model.task,
         library=model.library,
         parameters=model.parameters,
+        weight_bytes=model.weight_bytes,
+        context_length=context_length(config or {}) or model.context_length,
         gated=model.gated,
         private=model.private,
         license=model.license,
@@ -79,6 +104,8 @@ def _shown(model: HubModel, row: LanguageModel | None, config: dict[str, Any] | 
         reason=reason,
         fit=room["verdict"],
         fit_words=room["words"],
+        devices=room["devices"],
         local=row is not None and row.status == LanguageModel.Status.READY,
         model_id=row.pk if row else None,
+        use=USE_OF.get(model.repo_id, ""),
     )

@@ -90,8 +90,8 @@ def _header(path: Path) -> dict[str, Any]:
 
 def context_length(config: dict[str, Any]) -> int | None:
     """Tokens the model reads at most, by any of the names config.json has for that."""
-    for part in (config, config.get("text_config") or {}):
-        for key in CONTEXT_KEYS:
+    for part in (config, config.get("text_config")):
+        for key in CONTEXT_KEYS if isinstance(part, dict) else ():
             if isinstance(part.get(key), int):
                 return part[key]
     return None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any
@@ -21,56 +22,105 @@ from training.engine.spec import Config, defaults_for
 
 LENGTH = 512  # tokens of a typical row
 TIGHT = 0.85  # of the device's memory: beyond, a longer row or another program makes it fail
+# As people would weigh them: the least memory first, then those that learn more than answers, then every weight.
+ORDER = ("qlora", "lora", "dpo", "orpo", "kto", "pretrain", "sft")
 # Parameters in billions → layers and width of Llama-like models of about that size.
 SIZES = ((0.2, 30, 576), (0.6, 24, 896), (1.6, 22, 2048), (4, 32, 2560), (9, 32, 4096), (18, 40, 5120), (40, 60, 6656))
 LARGEST = (80, 8192)
 
 
 @dataclass(frozen=True)
+class MethodFit:
+    """One method with its defaults: `verdict` is ok, tight, too_big or unknown, `needed_bytes` the expected peak."""
+
+    method: str
+    verdict: str
+    needed_bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class DeviceFit:
+    """One kind of device of this machine, and how many there are."""
+
+    name: str
+    count: int
+    memory_bytes: int | None
+    methods: list[MethodFit]
+
+
+@dataclass(frozen=True)
 class Fit:
-    """`verdict` is ok, tight, too_big or unknown; `needed_bytes` is the expected peak of a LoRA run (QLoRA where only that fits)."""
+    """`verdict` is that of the best adapter method on the device that a run would use, `devices[0]`; `needed_bytes` is its peak."""
 
     verdict: str
     words: str
-    needed_bytes: int | None = None
-    device_bytes: int | None = None
+    needed_bytes: int | None
+    device_bytes: int | None
+    devices: list[DeviceFit]
 
 
 def fit(parameters: int | None, config: dict[str, Any] | None = None) -> dict[str, Any]:
-    """How a LoRA run of a model with so many parameters would fit the largest device here. `config` is its config.json, where known.
+    """How each method would fit each kind of device here, for a model with so many parameters. `config` is its config.json, where known.
 
-    ok: with room to spare; tight: nearly all of the memory, or with QLoRA only; too_big: not even so; unknown: nobody knows its size.
+    ok: with room to spare; tight: nearly all of the memory (as a whole also: with QLoRA only); too_big: not even so; unknown: nobody
+    knows the model's or the device's size. DPO, ORPO, KTO and pretrain are foreseen over LoRA, as they are by default.
     """
-    device = _largest(int(time.monotonic() // 60))
-    if not parameters or device.memory_bytes is None:
-        return asdict(Fit("unknown", "Its size is not known." if not parameters else "This machine does not tell its memory."))
-    shape = _shape(parameters, config)
-    lora = _peak(shape, parameters, "lora", device)
-    if lora <= device.memory_bytes:
-        roomy = lora <= TIGHT * device.memory_bytes
-        return asdict(_said("ok" if roomy else "tight", "LoRA", lora, device))
-    if device.kind == "cuda" and (qlora := _peak(shape, parameters, "qlora", device)) <= device.memory_bytes:
-        return asdict(_said("tight", "Only QLoRA fits. It", qlora, device))
-    return asdict(_said("too_big", "LoRA", lora, device))
+    kinds = _kinds(int(time.monotonic() // 60))
+    shape = _shape(parameters, config) if parameters else None
+    devices = [
+        DeviceFit(device.name, count, device.memory_bytes, _methods(shape, parameters or 0, device)) for device, count in kinds
+    ]
+    return asdict(_judged(kinds[0][0], devices))
 
 
-def _said(verdict: str, what: str, needed: int, device: Device) -> Fit:
-    words = f"{what} needs about {size(needed)}; {device.name} has {size(device.memory_bytes)}."
-    return Fit(verdict, words, needed, device.memory_bytes)
+def _methods(shape: Shape | None, parameters: int, device: Device) -> list[MethodFit]:
+    if shape is None or device.memory_bytes is None:
+        return [MethodFit(method, "unknown") for method in ORDER]
+    able = [method for method in ORDER if not (method == "qlora" and device.kind == "mps")]  # no four-bit kernels there
+    needed = {method: _peak(shape, parameters, method, device.kind, device.name, device.bf16) for method in able}
+    return [MethodFit(method, _verdict(peak, device.memory_bytes), peak) for method, peak in needed.items()]
+
+
+def _verdict(needed: int, there: int) -> str:
+    if needed > there:
+        return "too_big"
+    return "ok" if needed <= TIGHT * there else "tight"
+
+
+def _judged(device: Device, devices: list[DeviceFit]) -> Fit:
+    found = {method.method: method for method in devices[0].methods}
+    lora, qlora = found["lora"], found.get("qlora")
+    if lora.needed_bytes is None:
+        known = device.memory_bytes is not None
+        return Fit("unknown", "Its size is not known." if known else "This machine does not tell its memory.", None, None, devices)
+    if lora.verdict == "too_big" and qlora and qlora.verdict != "too_big":
+        return _said("tight", "Only QLoRA fits. It", qlora, device, devices)
+    return _said(lora.verdict, "LoRA", lora, device, devices)
+
+
+def _said(verdict: str, what: str, method: MethodFit, device: Device, devices: list[DeviceFit]) -> Fit:
+    words = f"{what} needs about {size(method.needed_bytes)}; {device.name} has {size(device.memory_bytes)}."
+    return Fit(verdict, words, method.needed_bytes, device.memory_bytes, devices)
 
 
 @lru_cache(maxsize=1)
-def _largest(minute: int) -> Device:
-    """The kind of device the engine would choose (the first), and of those the one with the most memory. Asked once a minute."""
+def _kinds(minute: int) -> list[tuple[Device, int]]:
+    """The devices by kind, name and memory, with how many there are. The first is what a run would use: of the kind that the engine
+    would choose, the one with the most memory. Asked once a minute."""
     devices = worker_devices()
-    same = [device for device in devices if device.kind == devices[0].kind]
-    return max(same, key=lambda device: device.memory_bytes or 0)
+    first = devices[0].kind
+    alike = Counter((device.kind, device.name, device.memory_bytes) for device in devices)
+    one_each = {(device.kind, device.name, device.memory_bytes): device for device in devices}
+    order = sorted(alike, key=lambda key: (key[0] != first, -(key[2] or 0)))
+    return [(one_each[key], alike[key]) for key in order]
 
 
 def _shape(parameters: int, config: dict[str, Any] | None) -> Shape:
     if config and str(config.get("model_type")) in FAMILIES:
         try:
-            return shape_from_config(config, stored_bytes=2.0)
+            shape = shape_from_config(config, stored_bytes=2.0)
+            hash(shape)  # peaks are remembered by it
+            return shape
         except (ShapeError, KeyError, TypeError, ZeroDivisionError):
             pass  # a config that leaves something out: a typical model of its size tells enough
     layers, hidden = next(((layers, hidden) for most, layers, hidden in SIZES if parameters <= most * 1e9), LARGEST)
@@ -82,12 +132,13 @@ def _shape(parameters: int, config: dict[str, Any] | None) -> Shape:
     return shape_from_config(typical, stored_bytes=2.0)
 
 
-def _peak(shape: Shape, parameters: int, method: str, device: Device) -> int:
+@lru_cache(maxsize=4096)
+def _peak(shape: Shape, parameters: int, method: str, kind: str, name: str, bf16: bool | None) -> int:
     """Expected peak bytes with the defaults and one row at a time; what the shape has too few or too many of is added as weights."""
     config = Config(**{**defaults_for(method), "per_device_train_batch_size": 1, "gradient_checkpointing": True})
-    kind = plans.device_of(device.kind, device.name, device.bf16)
+    device = plans.device_of(kind, name, bf16)
     found = plans.forecast(
-        shape, method, config, kind, lengths=[LENGTH], rows=64, eval_rows=0, labelled=1.0, cores=os.cpu_count() or 1
+        shape, method, config, device, lengths=[LENGTH], rows=64, eval_rows=0, labelled=1.0, cores=os.cpu_count() or 1
     )
     a_parameter = found.memory.parts.weights / max(1, shape.parameters)
     return int(found.memory.expected + (parameters - shape.parameters) * a_parameter)

@@ -18,7 +18,9 @@ from finetune.core.hub_words import translated
 
 SORTS = {"downloads": "downloads", "likes": "likes", "trending": "trendingScore", "updated": "lastModified"}
 EXPAND = ("author", "cardData", "config", "downloads", "gated", "lastModified", "library_name", "likes", "pipeline_tag", "private",
-          "safetensors", "tags")  # fmt: skip
+          "safetensors", "sha", "tags")  # fmt: skip
+# Bits of a stored number, by the name safetensors gives it.
+BITS = {"F64": 64, "I64": 64, "U64": 64, "F32": 32, "I32": 32, "U32": 32, "F16": 16, "BF16": 16, "I16": 16, "U16": 16, "F4": 4}
 MAX_TEXT_BYTES = 2 * 1024**2
 
 
@@ -33,7 +35,8 @@ class HubFile:
 
 @dataclass(frozen=True)
 class HubModel:
-    """What the Hub says about a model repository. `parameters` is None where it has no safetensors to count."""
+    """What the Hub says about a model repository. `parameters` and `weight_bytes` are None where it has no safetensors to count,
+    `context_length` (tokens) where nobody has looked into its configuration."""
 
     repo_id: str
     author: str = ""
@@ -44,6 +47,8 @@ class HubModel:
     task: str = ""
     library: str = ""
     parameters: int | None = None
+    weight_bytes: int | None = None
+    context_length: int | None = None
     dtype: str = ""
     gated: bool = False
     private: bool = False
@@ -151,6 +156,7 @@ def _model(info: Any) -> HubModel:
         task=info.pipeline_tag or "",
         library=info.library_name or "",
         parameters=int(counted.total) if counted else None,
+        weight_bytes=sum(int(count) * BITS.get(name, 8) // 8 for name, count in dtypes.items()) if dtypes else None,
         dtype=max(dtypes, key=lambda name: dtypes[name]) if dtypes else "",
         gated=bool(info.gated),
         private=bool(info.private),

@@ -14,7 +14,6 @@ from models_app.cards import render_card
 from models_app.hub_repo import files_to_fetch
 from models_app.hub_rows import checked_name
 from models_app.hub_view import Shown, show
-from models_app.inspect_model import context_length
 
 
 @dataclass(frozen=True)
@@ -25,7 +24,6 @@ class Described:
     commit: str
     files: list[HubFile]
     bytes: int
-    context_length: int | None
     chat_template: bool
     card: str
     url: str
@@ -45,7 +43,6 @@ def describe_hub_model(*, owner: Any, repo_id: str, revision: str = "") -> Descr
         commit=found.commit,
         files=files,
         bytes=sum(file.bytes for file in files),
-        context_length=context_length(config),
         chat_template=found.chat_template,
         card=render_card(hub_models.read_text(repo_id, "README.md", found.commit, token=token), url),
         url=url,

@@ -11,6 +11,7 @@ from django.core.cache import cache
 from finetune.core import hub_models
 from finetune.core.errors import DomainError, Unavailable
 from finetune.core.hub_models import HubModel
+from models_app.hub_configs import read_configs
 from models_app.hub_view import Shown, show
 from models_app.popular import POPULAR
 
@@ -26,7 +27,7 @@ def list_popular(*, owner: Any) -> tuple[list[Shown], bool]:
         numbers = _ask()
         cache.set(KEY, numbers, LIVE_SECONDS if numbers else FAILED_SECONDS)
     found = [replace(model, **numbers.get(model.repo_id, {})) for model in POPULAR]
-    return show(owner, found), bool(numbers)
+    return show(owner, found, read_configs(owner, found)), bool(numbers)
 
 
 def _ask() -> dict[str, dict[str, Any]]:
@@ -56,7 +57,8 @@ def _numbers(model: HubModel) -> dict[str, Any]:
     except DomainError:  # not there any more, or not on this mirror; the Hub does answer
         return {}
     values = {
-        name: getattr(live, name) for name in ("downloads", "likes", "updated_at", "tags", "gated", "license", "architecture")
+        name: getattr(live, name)
+        for name in ("commit", "downloads", "likes", "updated_at", "tags", "gated", "license", "architecture", "weight_bytes")
     }
     return {name: value for name, value in values.items() if value not in (None, "", [])} | {
         "parameters": live.parameters or model.parameters

@@ -8,6 +8,7 @@ from accounts.stored_token import stored_token
 from finetune.core import hub_models
 from finetune.core.errors import invalid_field
 from finetune.core.hub_models import SORTS, Wanted
+from models_app.hub_configs import read_configs
 from models_app.hub_view import Shown, show
 
 # What people can choose as a size → the Hub's own filter.
@@ -36,8 +37,10 @@ def search_hub(
     _check(limit, page, sort, size, {"q": q, "task": task, "license": license, "library": library, "author": author})
     wanted = Wanted(q.strip(), sort, task.strip(), SIZES.get(size, ""), license.strip(), library.strip(), author.strip())
     skip = (page - 1) * limit
-    found = hub_models.search_models(wanted, limit=limit + 1, skip=skip, token=stored_token(owner))
-    return show(owner, found[:limit]), len(found) > limit and skip + 2 * limit <= DEEPEST
+    token = stored_token(owner)
+    found = hub_models.search_models(wanted, limit=limit + 1, skip=skip, token=token)
+    page = found[:limit]
+    return show(owner, page, read_configs(owner, page, token=token)), len(found) > limit and skip + 2 * limit <= DEEPEST
 
 
 def _check(limit: int, page: int, sort: str, size: str, texts: dict[str, str]) -> None:

@@ -33,13 +33,14 @@ def test_the_first_look_is_the_curated_list(stocked: LoopbackHub, page: Client) 
     assert "HuggingFaceTB/SmolLM2-135M-Instruct" in shown
     assert "meta-llama/Llama-3.3-70B-Instruct" in shown
     assert "too big" in shown
+    assert "Thinking before answering" in shown
 
 
 def test_a_search_shows_what_can_be_done(stocked: LoopbackHub, page: Client, alice: User) -> None:
     shown = text(page.get("/models/hub", {"q": "org", "task": "text-generation"}, headers={"HX-Request": "true"}))
     assert "<html" not in shown
     assert 'aria-label="Download org/tiny"' in shown
-    assert '<td class="nowrap">apache-2.0</td>' in shown
+    assert '<span class="break">apache-2.0</span>' in shown
     assert "BertForMaskedLM does not generate text" in shown
     assert 'aria-label="Download org/bert"' not in shown
     make_base_model(alice, repo_id="org/tiny", family="org/tiny", source="hub")
@@ -62,6 +63,8 @@ def test_the_info_page_has_card_files_and_button(stocked: LoopbackHub, page: Cli
     assert "<h3>A card</h3>" in shown
     assert "<script>x" not in shown
     assert "model.safetensors" in shown
+    for method in ("Full fine-tuning", "QLoRA", "KTO", "Continued pre-training"):
+        assert f"<td>{method}</td>" in shown
     assert 'action="/models/hub/download"' in shown
     refused = text(page.get("/models/hub/about/org/bert"))
     assert "disabled" in refused

@@ -55,8 +55,23 @@ def test_results_say_what_they_would_mean_here(stocked: LoopbackHub, api: APICli
     small, _, _, large = results
     assert (small["local"], small["model_id"], small["trainable"], small["license"]) == (True, mine.pk, True, "apache-2.0")
     assert (small["fit"], small["parameters"], small["downloads"], small["author"]) == ("ok", 100_000_000, 100, "org")
+    assert (small["weight_bytes"], small["context_length"]) == (200_000_000, 256)  # BF16; as its config.json says
+    assert {each["method"] for each in small["devices"][0]["methods"]} == {"sft", "lora", "qlora", "dpo", "orpo", "kto", "pretrain"}
     assert large["fit"] == "too_big"
     assert "needs about" in large["fit_words"]
+
+
+def test_results_go_without_a_configuration_that_does_not_come(
+    stocked: LoopbackHub, alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("models_app.hub_configs.SECONDS", 0.3)
+    stocked.fail(503, ".*llama-100m/.*", times=1)
+    stocked.repos["models", "org/llama-8000m"].files["config.json"] = b'["not", "an object"]'
+    contexts = [shown.context_length for shown in search_hub(owner=alice, q="llama")[0]]
+    assert contexts == [None, 256, None, 256]
+    asked = len(stocked.requests)
+    assert search_hub(owner=alice, q="llama")[0][0].context_length == 256  # it is asked again; what is known is not
+    assert len(stocked.requests) == asked + 3  # the search, and the two files that were not to be had
 
 
 def test_it_sorts_filters_and_pages(stocked: LoopbackHub, alice: User) -> None:
@@ -137,9 +152,11 @@ def test_popular_goes_without_the_hub(hub: LoopbackHub, api: APIClient, settings
     settings.HF_ENDPOINT = "http://127.0.0.1:9"
     answer = api.get("/api/models/huggingface/popular").data
     sizes = [result["parameters"] for result in answer["results"]]
+    assert {result["use"] for result in answer["results"]} == {"start", "chat", "reasoning", "code", "base"}
+    assert all(result["context_length"] and result["weight_bytes"] for result in answer["results"])
     assert answer["live"] is False
     assert (sizes[0] < 200e6, sizes[-1] > 65e9) == (True, True)
-    assert [round(size / 1e9) for size in sizes] == sorted(round(size / 1e9) for size in sizes)
+    assert sizes == sorted(sizes)
     cache.clear()
     settings.HF_ENDPOINT = hub.url
     add_model(hub, POPULAR[0].repo_id, tiny_dir, extra={"downloads": 4242})

@@ -185,6 +185,15 @@ def method_words(method: str) -> str:
     return METHODS.get(method, method)
 
 
+METHODS_SHORT = METHODS | {"sft": "Full", "pretrain": "Pretrain"}
+
+
+@register.filter
+def method_names(methods: list[str]) -> str:
+    """Several training methods, as short as people say them."""
+    return ", ".join(METHODS_SHORT.get(method, method) for method in methods)
+
+
 @register.filter
 def executor_words(executor: str) -> str:
     """Where a job runs, in words."""
