@@ -25,12 +25,14 @@ class CompareSerializer(TrySerializer):
 
 
 class SideSerializer(serializers.Serializer):
-    """One answer. Everything but side, text and stop_reason is null in a blind comparison before the vote."""
+    """One answer. Everything but side, text, stop_reason and failed is null in a blind comparison before the vote."""
 
     side = serializers.CharField()
     text = serializers.CharField(allow_null=True)
     thinking = serializers.CharField(allow_null=True)
     stop_reason = serializers.CharField(allow_null=True)
+    failed = serializers.BooleanField(help_text="It could not answer; it can't be voted for and counts for nothing.")
+    error = serializers.CharField(allow_null=True, help_text="Why it could not.")
     source = serializers.CharField(allow_null=True)  # type: ignore[assignment]  # a name of DRF's
     name = serializers.CharField(allow_null=True)
     family = serializers.CharField(allow_null=True)
@@ -46,8 +48,9 @@ def sides_of(comparison: Comparison) -> list[dict[str, Any]]:
     for side in comparison.sides:
         output = comparison.outputs.get(side["side"], {})
         shown = {"side": side["side"], **{name: output.get(name) for name in ("text", "thinking", "stop_reason")}}
+        shown["failed"] = bool(side.get("failed"))
         names = {"source": side["ref"], **{name: side[name] for name in ("name", "family", "model_id")}}
-        facts = {name: output.get(name) for name in ("tokens", "tokens_per_second", "first_token_seconds")}
+        facts = {name: output.get(name) for name in ("tokens", "tokens_per_second", "first_token_seconds", "error")}
         hidden = {**names, **facts}
         found.append(shown | (hidden if comparison.is_open else dict.fromkeys(hidden)))
     return found

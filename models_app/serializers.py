@@ -128,7 +128,8 @@ class OutputSerializer(serializers.Serializer):
     first_token_seconds = serializers.FloatField(allow_null=True, help_text="From the beginning of the generation.")
     load_seconds = serializers.FloatField(help_text="Loading, and waiting for others.")
     tokens_per_second = serializers.FloatField()
-    stop_reason = serializers.ChoiceField(["stop", "length", "cancelled"])
+    stop_reason = serializers.ChoiceField(["stop", "length", "cancelled", "failed"])
+    error = serializers.CharField(allow_blank=True, help_text="Why this one could not answer; the others did.")
 
 
 class OutputsSerializer(serializers.Serializer):

@@ -20,8 +20,8 @@ class Comparison(models.Model):
     messages = models.JSONField(help_text="The conversation all of them were asked.")
     params = models.JSONField(default=dict)
     blind = models.BooleanField(default=False)
-    sides = models.JSONField(help_text="[{side, ref, name, family, model_id}] in the order shown.")
-    outputs = models.JSONField(default=dict, help_text="side → {text, thinking, tokens, …}, once they have answered.")
+    sides = models.JSONField(help_text="[{side, ref, name, family, model_id, failed?}] in the order shown.")
+    outputs = models.JSONField(default=dict, help_text="side → {text, thinking, tokens, …, error?}, once they have answered.")
     vote = models.CharField(max_length=4, blank=True, default="", help_text="The best side, or tie, or none.")
     voted_at = models.DateTimeField(null=True, blank=True)
     kept_in = models.ForeignKey(
@@ -45,12 +45,18 @@ class Comparison(models.Model):
 
     @property
     def is_open(self) -> bool:
-        """Whether it may be told who is who."""
-        return not self.blind or bool(self.vote)
+        """Whether it may be told who is who: also when there is nothing to vote on, because too few could answer."""
+        return not self.blind or bool(self.vote) or (len(self.outputs) == len(self.sides) and not self.is_answered)
+
+    @property
+    def answered(self) -> list[str]:
+        """The sides that gave an answer."""
+        return [side["side"] for side in self.sides if side["side"] in self.outputs and not side.get("failed")]
 
     @property
     def is_answered(self) -> bool:
-        return len(self.outputs) == len(self.sides)
+        """All have answered or said why they can't, and two answers are there to choose from."""
+        return len(self.outputs) == len(self.sides) and len(self.answered) > 1
 
     @property
     def prompt(self) -> str:

@@ -50,6 +50,14 @@ window.Answers = (() => {
       this.note.textContent = note(facts);
     }
 
+    /** This one can't answer; what it had said so far is no answer. */
+    failed(words) {
+      this.text.textContent = "";
+      this.thought.hidden = true;
+      this.note.textContent = words;
+      this.note.className = "small errors";
+    }
+
     get isEmpty() {
       return !this.text.textContent && this.thought.hidden && !this.note.textContent;
     }

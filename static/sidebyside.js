@@ -13,6 +13,7 @@ class SideBySide {
       started: (message) => this.started(message),
       token: (message) => this.boxes.get(message.model_id)?.add(message),
       done: (message) => this.boxes.get(message.model_id)?.done(message),
+      failed: (message) => this.boxes.get(message.model_id)?.failed(message.message),
       end: () => this.end(),
       refused: (words) => this.end(words),
     });

@@ -3,8 +3,9 @@
 started   {models, comparison?}                                a worker has begun (loading a model may still take a while)
 token     {model_id, text, thinking?}                          `thinking`: true where the model only thinks
 done      {model_id, tokens, seconds, tokens_per_second, first_token_seconds, load_seconds, stop_reason: stop|length|cancelled}
+failed    {model_id, message, code}                            this one can't answer; the others go on
 end       {}                                                   the last one
-error     {message, code}                                      the last one when something went wrong
+error     {message, code}                                      the last one when something went wrong, or the only model can't answer
 """
 
 from __future__ import annotations
@@ -12,22 +13,17 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from asgiref.sync import sync_to_async
 from celery import shared_task
-from django.db import connection
 
 from finetune.core import storage, streams
 from finetune.core.errors import Conflict, Unavailable, invalid_field
-from models_app.models import Comparison, LanguageModel
-from models_app.warm_models import pool
-
-if TYPE_CHECKING:
-    from models_app.inference.types import Answer
+from models_app.answering import BROKEN, answer_request
+from models_app.models import LanguageModel
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +33,8 @@ MAX_MODELS = 8
 MAX_NEW_TOKENS = 4096
 MAX_STOPS, MAX_STOP_LENGTH = 8, 100
 WORKER = "inference"  # the worker's heartbeat while it generates
+NOTHING: dict[str, Any] = {"text": "", "thinking": "", "tokens": 0, "seconds": 0.0, "first_token_seconds": None, "load_seconds": 0.0,
+           "tokens_per_second": 0.0, "stop_reason": "failed"}  # fmt: skip
 NO_WORKER = "The inference worker does not answer. Check that a worker for the queue “inference” is running, then try again."
 LOST_WORKER = "The inference worker stopped in the middle of the answer. Try again."
 
@@ -183,12 +181,13 @@ async def afollow(*, request_id: str) -> AsyncIterator[dict[str, Any]]:
 
 def gather(*, request_id: str) -> list[dict[str, Any]]:
     """Wait for the whole answer: `[{model_id, text, thinking, tokens, seconds, tokens_per_second, first_token_seconds, load_seconds,
-    stop_reason}]`, in the order asked.
+    stop_reason, error}]`, in the order asked. One that can't answer has no text and no numbers, and the reason as `error`.
 
-    Unavailable when no worker begins in time; Conflict with the reason when a model can't answer.
+    Unavailable when no worker begins in time; Conflict with the reason when none can answer.
     """
     texts: dict[Any, dict[bool, str]] = {}
-    outputs = {}
+    outputs: dict[Any, dict[str, Any]] = {}
+    failed: dict[Any, dict[str, Any]] = {}
     for message in follow(request_id=request_id):
         if message["type"] == "started":
             texts = {name: {False: "", True: ""} for name in message.get("models", ())}
@@ -196,13 +195,16 @@ def gather(*, request_id: str) -> list[dict[str, Any]]:
             texts[message["model_id"]][bool(message.get("thinking"))] += message["text"]
         elif message["type"] == "done":
             outputs[message["model_id"]] = {key: value for key, value in message.items() if key not in ("type", "model_id")}
+        elif message["type"] == "failed":
+            failed[message["model_id"]] = message
         elif message["type"] == streams.ERROR:
             raise Conflict(message["message"], code=message["code"])
-    return [
-        {"model_id": name, "text": text[False], "thinking": text[True].rstrip(), **outputs[name]}
-        for name, text in texts.items()
-        if name in outputs
-    ]
+    if failed and not outputs:
+        first = next(failed[name] for name in texts if name in failed)
+        raise Conflict(first["message"], code=first["code"])
+    answers = {name: {"text": texts[name][False], "thinking": texts[name][True].rstrip(), **facts} for name, facts in outputs.items()}
+    refusals = {name: {**NOTHING, "error": message["message"]} for name, message in failed.items()}
+    return [{"model_id": name, "error": "", **(answers | refusals)[name]} for name in texts if name in answers or name in refusals]
 
 
 # --- the background half: runs in the inference worker ------------------------------------------------------
@@ -214,90 +216,12 @@ def generate(request_id: str) -> None:
     request = streams.take_request(request_id)
     if request is None or streams.is_cancelled(request_id):
         return
-    from models_app.inference.types import CannotGenerate
-
     with streams.beating(request_id, WORKER):
         models = [model["id"] for model in request["models"]]
         comparison = {"comparison": request["comparison"]} if request.get("comparison") else {}
         streams.publish(request_id, {"type": "started", "models": models, **comparison})
         try:
-            _answer(request_id, request)
-        except CannotGenerate as error:
-            log.warning("A model could not answer.", exc_info=error)
-            streams.publish(request_id, {"type": streams.ERROR, "message": str(error), "code": "cannot_generate"})
+            answer_request(request_id, request)
         except Exception:
             log.exception("Answering a prompt failed.")
-            text = "Something broke while answering; it is in the worker's log."
-            streams.publish(request_id, {"type": streams.ERROR, "message": text, "code": "internal"})
-
-
-def _answer(request_id: str, request: dict[str, Any]) -> None:
-    """All models at the same time, a token of each in turn; the first that can't answer ends the others too."""
-    failed: list[bool] = []
-    cancelled = _cancel_check(request_id)
-
-    def stopped() -> bool:
-        return bool(failed) or cancelled()
-
-    outputs: dict[Any, dict[str, Any]] = {}
-
-    def one(model: dict[str, Any]) -> None:
-        try:
-            outputs[model["id"]] = _run(request_id, model, request, stopped)
-        except BaseException:
-            failed.append(True)
-            raise
-
-    with ThreadPoolExecutor(len(request["models"]), "answer") as threads:
-        found = [threads.submit(_closing_connections, one, model) for model in request["models"]]
-    for each in found:
-        each.result()
-    if request.get("comparison"):
-        ordered = {model["id"]: outputs[model["id"]] for model in request["models"]}
-        Comparison.objects.filter(pk=request["comparison"]).update(outputs=ordered)
-    streams.publish(request_id, {"type": streams.END})
-
-
-def _closing_connections(act: Callable[[Any], None], value: Any) -> None:
-    """A thread's own database connection ends with it."""
-    try:
-        act(value)
-    finally:
-        connection.close()
-
-
-def _run(request_id: str, model: dict[str, Any], request: dict[str, Any], stopped: Callable[[], bool]) -> dict[str, Any]:
-    from models_app.inference.generate import generate as run
-    from models_app.inference.types import Sampling, Weights
-
-    def say(text: str, **more: Any) -> None:
-        streams.publish(request_id, {"type": "token", "model_id": model["id"], "text": text, **more})
-
-    weights = Weights(base=model["base"], adapter=model["adapter"])
-    sampling = Sampling(**request["sampling"])
-    answer = run(
-        pool(), weights, request["messages"], sampling,
-        on_text=say, on_thought=lambda text: say(text, thinking=True), should_stop=stopped,
-    )  # fmt: skip
-    facts = facts_of(answer)
-    told = {"stop_reason": answer.stop_reason} if request.get("quiet") else facts
-    streams.publish(request_id, {"type": "done", "model_id": model["id"], **told})
-    return {"text": answer.text, "thinking": answer.thinking, **facts}
-
-
-def facts_of(answer: Answer) -> dict[str, Any]:
-    """The numbers of an answer, as messages and stored outputs have them."""
-    names = ("tokens", "seconds", "tokens_per_second", "first_token_seconds", "load_seconds", "stop_reason")
-    return {name: getattr(answer, name) for name in names}
-
-
-def _cancel_check(request_id: str, every: float = 0.1) -> Callable[[], bool]:
-    """Whether the reader is gone, asked of Redis at most ten times a second."""
-    state = {"asked": 0.0, "answer": False}
-
-    def stopped() -> bool:
-        if not state["answer"] and time.monotonic() - state["asked"] > every:
-            state["asked"], state["answer"] = time.monotonic(), streams.is_cancelled(request_id)
-        return bool(state["answer"])
-
-    return stopped
+            streams.publish(request_id, {"type": streams.ERROR, "message": BROKEN, "code": "internal"})

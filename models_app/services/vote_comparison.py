@@ -13,9 +13,9 @@ TIE, NONE = "tie", "none"
 def vote_comparison(*, comparison: Comparison, vote: str) -> Comparison:
     """`vote` is a side, "tie" (all the same) or "none" (no good one). A vote is given once; then it is told who is who.
 
-    Invalid for anything else; Conflict before all have answered, or after a vote.
+    Invalid for anything else, also a side that could not answer; Conflict before all have answered, or after a vote.
     """
-    sides = [side["side"] for side in comparison.sides]
+    sides = comparison.answered or [side["side"] for side in comparison.sides]
     if vote not in (*sides, TIE, NONE):
         raise invalid_field("vote", f"Must be one of {', '.join((*sides, TIE, NONE))}.")
     if not comparison.is_answered:

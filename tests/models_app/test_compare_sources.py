@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ from models_app.services.compare_sources import compare_sources
 from models_app.services.count_wins import count_wins
 from models_app.services.try_prompt import Params, follow, generate
 from models_app.services.vote_comparison import vote_comparison
-from tests.factories import make_dataset
+from tests.factories import make_dataset, make_version
 from tests.models_app.test_consumers import connect
 
 HELLO = [{"role": "user", "content": "Say hello"}]
@@ -68,6 +69,41 @@ def test_a_blind_comparison_tells_nothing_but_the_text(
     first = {f"model-{version.pk}": version, f"model-{base.pk}": base}[made.sides[0]["ref"]]
     assert revealed["sides"][0]["model_id"] == first.pk
     assert made.outputs["A"]["tokens"] > 0
+
+
+@pytest.mark.engine
+def test_a_side_that_cannot_answer_fails_alone(
+    alice: User, api: APIClient, page: Client, base: LanguageModel, version: LanguageModel, django_capture_on_commit_callbacks: Any
+) -> None:
+    third = make_version(alice, base=base, name="torn", family="torn")
+    shutil.copytree(version.directory, third.directory)
+    (third.directory / "adapter_model.safetensors").write_bytes(b"torn")
+    refs = [f"model-{model.pk}" for model in (third, base, version)]
+    with django_capture_on_commit_callbacks():
+        made, request_id = compare_sources(owner=alice, sources=refs, messages=HELLO, params=GREEDY, blind=True)
+    generate(request_id)
+    (failed,) = [message for message in follow(request_id=request_id) if message["type"] == "failed"]
+    assert "loaded" not in failed["message"], "the reason may tell who it is"
+    url, side = f"/api/models/comparisons/{made.pk}", failed["model_id"]
+    told = {each["side"]: each for each in api.get(url).json()["sides"]}
+    assert [name for name, each in told.items() if each["failed"]] == [side]
+    assert told[side]["error"] is None
+    shown = page.get(f"/models/comparisons/{made.pk}").content.decode()
+    best = next(name for name in told if name != side)
+    assert (f"{best} is best" in shown, f"{side} is best" in shown) == (True, False)
+    assert list(api.post(f"{url}/vote", {"vote": side}).json()["fields"]) == ["vote"]
+    revealed = {each["side"]: each for each in api.post(f"{url}/vote", {"vote": best}).json()["sides"]}
+    assert "could not be loaded" in revealed[side]["error"]
+    assert {name for row in count_wins(owner=alice)["pairs"] for name in (row["a"], row["b"])} == {str(base), str(version)}
+
+
+def test_with_one_answer_there_is_nothing_to_vote_on_and_nothing_to_hide(alice: User, page: Client) -> None:
+    made = answered(alice)
+    made.sides[0]["failed"] = True
+    made.save()
+    with pytest.raises(Conflict):
+        vote_comparison(comparison=made, vote="B")
+    assert "A · one" in page.get(f"/models/comparisons/{made.pk}").content.decode()
 
 
 def test_a_blind_order_is_drawn_anew(alice: User, base: LanguageModel, version: LanguageModel) -> None:

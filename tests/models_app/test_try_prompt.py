@@ -60,6 +60,7 @@ def test_it_streams_each_models_answer(
     assert [output["text"] for output in outputs] == [texts[version.pk], texts[base.pk]]
     assert set(outputs[0]) == {
         "model_id", "text", "thinking", "tokens", "seconds", "tokens_per_second", "first_token_seconds", "load_seconds", "stop_reason",
+        "error",
     }  # fmt: skip
     order = [message["model_id"] for message in found if message["type"] == "token"]
     assert order != sorted(order), "the answers come together, not one behind the other"
@@ -109,6 +110,28 @@ def test_a_model_that_cannot_answer_says_why(base: LanguageModel, django_capture
     last = messages_of(request_id)[-1]
     assert (last["type"], last["code"]) == ("error", "cannot_generate")
     assert "could not be loaded" in last["message"]
+    with pytest.raises(Conflict, match="could not be loaded"):
+        gather(request_id=request_id)
+
+
+@pytest.mark.engine
+def test_one_that_cannot_answer_leaves_the_others_alone(
+    alice: User, base: LanguageModel, django_capture_on_commit_callbacks: Any
+) -> None:
+    torn = make_base_model(alice, repo_id="org/torn", family="org/torn")
+    shutil.copytree(base.directory, torn.directory)
+    (torn.directory / "model.safetensors").write_bytes(b"torn")
+    request_id = ask_in_line([torn, base], django_capture_on_commit_callbacks)
+    generate(request_id)
+    found = messages_of(request_id)
+    (failed,) = [message for message in found if message["type"] == "failed"]
+    assert (failed["model_id"], failed["code"], found[-1]) == (torn.pk, "cannot_generate", {"type": "end"})
+    first, second = gather(request_id=request_id)
+    assert (first["stop_reason"], first["text"], first["tokens"]) == ("failed", "", 0)
+    assert "could not be loaded" in first["error"]
+    assert (second["error"], second["tokens"] > 0) == ("", True)
+    request_id = ask_in_line([torn, torn], django_capture_on_commit_callbacks)
+    generate(request_id)
     with pytest.raises(Conflict, match="could not be loaded"):
         gather(request_id=request_id)
 
