@@ -31,6 +31,7 @@ def answer_request(request_id: str, request: dict[str, Any]) -> None:
         try:
             outputs[model["id"]] = _answer(request_id, model, request, stopped)
         except Exception as error:
+            log.warning("A model could not answer.", exc_info=True)
             outputs[model["id"]] = _failed(request_id, model["id"], error, request)
         finally:
             connection.close()  # a thread's own ends with it
@@ -69,7 +70,6 @@ def _failed(request_id: str, model_id: Any, error: Exception, request: dict[str,
     """Say so. A reason may tell who it is, so a blind comparison keeps it for later."""
     from models_app.inference.types import CannotGenerate
 
-    log.warning("A model could not answer.", exc_info=error)
     known = isinstance(error, CannotGenerate)
     words, code = (str(error), "cannot_generate") if known else (BROKEN, "internal")
     if len(request["models"]) > 1:

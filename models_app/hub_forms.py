@@ -49,6 +49,6 @@ class PushForm(forms.Form):
     def __init__(self, *args: Any, model: LanguageModel, memory: str, **kwargs: Any):
         super().__init__(*args, **kwargs)
         if model.adapter:
-            self.fields["merge"].help_text = f"A whole model that needs no peft; merging takes about {memory} of memory here."
+            self.fields["merge"].help_text = f"A whole model that needs no peft; merging it takes about {memory} of memory."
         else:
             del self.fields["merge"]

@@ -14,8 +14,8 @@ from finetune.core.errors import DomainError
 from finetune.core.pages import refuse, render_page
 from finetune.core.templatetags.ui import size
 from models_app.hub_forms import HubSearchForm, PushForm
-from models_app.popular import USES
 from models_app.pages import find_model, show_model
+from models_app.popular import USES
 from models_app.services.cancel_download import cancel_download
 from models_app.services.describe_hub_model import describe_hub_model
 from models_app.services.download_model import download_model

@@ -56,7 +56,9 @@ class HubModelSerializer(serializers.Serializer):
     library = serializers.CharField()
     parameters = serializers.IntegerField(allow_null=True, help_text="Null where it has no safetensors weights to count.")
     weight_bytes = serializers.IntegerField(allow_null=True, help_text="What its weights take on the disk.")
-    context_length = serializers.IntegerField(allow_null=True, help_text="Tokens it reads at once; null where its configuration can't be read.")
+    context_length = serializers.IntegerField(
+        allow_null=True, help_text="Tokens it reads at once; null where its configuration can't be read."
+    )
     gated = serializers.BooleanField()
     private = serializers.BooleanField()
     license = serializers.CharField()

@@ -15,7 +15,6 @@ from models_app.inspect_model import context_length
 from models_app.models import LanguageModel
 from models_app.popular import USE_OF, USES
 
-
 VERDICTS = ("ok", "tight", "too_big", "unknown")
 
 

@@ -20,7 +20,9 @@ class Bar:
 def bar_of(model: LanguageModel) -> Bar:
     progress = model.progress or {}
     if progress.get("unit") == "merging":
-        return Bar(None, "Merging the adapter into its base")
+        total = progress.get("total")
+        share = f" · {size(progress['done'])} of {size(total)}" if total else ""
+        return Bar(progress["done"] / total if total else None, f"Merging the adapter into its base{share}")
     done, total = progress.get("done"), progress.get("total")
     if not progress:
         return Bar(None, "Waiting for a worker")

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from .merge_plan import adapter_config, is_plain
 from .progress import Progress
 from .tensorfiles import FLOATS, INDEX, NAMES, TORCH, BadWeights, Tensor, all_tensors, blocks, read, tensors_in, weight_files, write
 
@@ -44,12 +45,11 @@ def merge(
 def _layers(base: Path, adapter: Path) -> dict[str, Any] | None:
     """PEFT's layers by the name of the weight each one changes, on a base without memory; None where that is not enough."""
     import torch
-    from peft import PeftConfig, PeftModel
+    from peft import PeftModel
     from peft.tuners.lora import LoraLayer
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    config: Any = PeftConfig.from_pretrained(str(adapter))
-    if not _plain(config) or _grown(base, adapter):
+    if not is_plain(adapter_config(adapter)) or _grown(base, adapter):
         return None
     with torch.device("meta"):
         empty = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(base, local_files_only=True), dtype=torch.float32)
@@ -78,18 +78,6 @@ def _stand_in(model: Any) -> None:
         for name, weight in part._parameters.items():
             if weight is not None:
                 part._parameters[name] = torch.nn.Parameter(torch.ones(1).expand(weight.shape), requires_grad=False)
-
-
-def _plain(config: Any) -> bool:
-    """LoRA that adds to the untouched weights of linear layers and to nothing else."""
-    ready = isinstance(config.init_lora_weights, bool) or config.init_lora_weights in ("gaussian", "orthogonal")
-    others = ("modules_to_save", "trainable_token_indices", "target_parameters", "layer_replication", "alora_invocation_tokens")
-    embeds = any("embed" in str(name) or "lm_head" in str(name) for name in config.target_modules or ())
-    return (
-        str(getattr(config.peft_type, "value", config.peft_type)) == "LORA"
-        and ready and not embeds and config.bias == "none" and not getattr(config, "lora_bias", False)
-        and not any(getattr(config, name, None) for name in others)
-    )  # fmt: skip
 
 
 def _grown(base: Path, adapter: Path) -> bool:

@@ -20,7 +20,11 @@ from finetune.core.hub_models import HubModel
 from finetune.core.templatetags.ui import size
 from models_app import hub_transfer
 from models_app.announce import announce
+from models_app.export_kinds import bytes_needed
 from models_app.hub_rows import checked_name
+from models_app.inference.merge_plan import merge_memory
+from models_app.inference.progress import read_progress
+from models_app.inference.tensorfiles import BadWeights
 from models_app.models import LanguageModel
 from models_app.programs import run_program
 from models_app.push_card import story_of, write_card
@@ -31,6 +35,7 @@ P = LanguageModel.Push
 ACTIVE = (P.QUEUED, P.RUNNING)
 READERS = ("read",)
 TRIES = 3
+SPARE_BYTES = 1000**3  # left on the disk for everything else
 LONGEST_WAIT = 60  # seconds between two of them
 # Files of a new repository that say nothing about what it holds.
 EMPTY = {".gitattributes", "README.md"}
@@ -41,10 +46,10 @@ def push_model(
 ) -> LanguageModel:
     """The model at once, its `push_status` queued; a worker uploads it, with a model card, as one commit.
 
-    `merge` uploads an adapter merged into its base; that needs memory for the whole base. A repository that an earlier version of
+    `merge` uploads an adapter merged into its base, tensor by tensor where the adapter is plain (inference/merge_plan.py). A repository that an earlier version of
     this family made gets the next commit. Refuses: a base model, a name that can't be one or an owner that is not the person or an
     organisation of theirs (Invalid); a token that may only read (Forbidden); no token, a push that is under way, a repository
-    that holds something else or is not as private as asked, too little memory to merge (Conflict); a silent Hub (Unavailable).
+    that holds something else or is not as private as asked, too little memory or disk to merge (Conflict); a silent Hub (Unavailable).
     """
     repo_id = _checked(model, repo_id, merge)
     token = stored_token(model.owner)
@@ -64,8 +69,13 @@ def push_model(
 
 
 def merge_bytes(model: LanguageModel) -> int:
-    """Memory that merging needs: the base's weights once, and a quarter for what is being computed."""
-    return int(1.25 * model.base_model.bytes) if model.base_model else 0
+    """Memory that merging this version needs at its peak; 0 for a whole model, and where its files can't be read."""
+    if not model.adapter or model.base_model is None:
+        return 0
+    try:
+        return merge_memory(model.base_model.directory, model.directory)
+    except (BadWeights, OSError, ValueError):
+        return 0
 
 
 def _checked(model: LanguageModel, repo_id: str, merge: bool) -> str:
@@ -78,10 +88,21 @@ def _checked(model: LanguageModel, repo_id: str, merge: bool) -> str:
         raise Conflict(f"“{model}” is not ready.", code="not_ready")
     if merge and not model.adapter:
         raise invalid_field("merge", f"“{model}” is a whole model already; only adapters are merged.")
-    if merge and (free := psutil.virtual_memory().available) < merge_bytes(model):
-        words = f"Merging needs about {size(merge_bytes(model))} of memory; {size(free)} are free. Push the adapter instead."
-        raise Conflict(words, code="no_memory")
+    if merge:
+        _refuse_small(model)
     return repo_id
+
+
+def _refuse_small(model: LanguageModel) -> None:
+    """Conflict, with the numbers, where merging would not fit into the memory or onto the disk."""
+    needed, free = merge_bytes(model), psutil.virtual_memory().available
+    if needed > free:
+        words = f"Merging needs about {size(needed)} of memory; {size(free)} are free. Push the adapter instead."
+        raise Conflict(words, code="no_memory")
+    needed, free = bytes_needed(model, "merged", ""), shutil.disk_usage(settings.DATA_DIR).free
+    if needed + SPARE_BYTES > free:
+        words = f"The merged model takes {size(needed)} on the server's disk meanwhile; {size(free)} are free. Push the adapter instead."
+        raise Conflict(words, code="disk_full")
 
 
 def _refuse_owner(who: hub.HubIdentity, repo_id: str) -> None:
@@ -152,9 +173,7 @@ def _push(model: LanguageModel, folder: Path) -> None:
     shutil.rmtree(content := folder / "content", ignore_errors=True)
     content.mkdir()
     if wanted["merge"]:
-        report.merging()
-        places = (str(model.base_model.directory), str(model.directory), str(content))  # type: ignore[union-attr]
-        run_program("merge", *places, on_wait=report.beat, what="Merging")
+        _merge(model, folder / "merging.json", content, report)
     else:
         copy_files(model, content)
     card = write_card(model, wanted["repo_id"], merged=wanted["merge"], story=story_of(model))
@@ -163,6 +182,14 @@ def _push(model: LanguageModel, folder: Path) -> None:
     done = {**wanted, "commit": commit, "at": timezone.now().isoformat()}
     _keep(model, push_status=P.DONE, push=done, hub_url=_url(wanted["repo_id"]), progress=None)
     announce(model)
+
+
+def _merge(model: LanguageModel, progress: Path, content: Path, report: _Report) -> None:
+    progress.unlink(missing_ok=True)
+    report.merging(0, None)
+    places = (str(model.base_model.directory), str(model.directory), str(content))  # type: ignore[union-attr]
+    follow = lambda: report.merging(*(read_progress(progress) or (0, None)))  # noqa: E731
+    run_program("merge", *places, "--progress", str(progress), on_wait=follow, what="Merging")
 
 
 def _upload(model: LanguageModel, content: Path, report: _Report) -> str:
@@ -207,9 +234,9 @@ class _Report:
         eta = round((total - done) / rate, 1) if rate else None
         self._tell({"done": done, "total": total, "unit": "bytes", "rate": round(rate), "eta_seconds": eta})
 
-    def merging(self) -> None:
-        """How far that is, nobody knows."""
-        self._tell({"done": 0, "total": None, "unit": "merging", "rate": None, "eta_seconds": None})
+    def merging(self, done: int, total: int | None) -> None:
+        """`total` is None while nobody knows: at first, and when it goes all at once."""
+        self._tell({"done": done, "total": total, "unit": "merging", "rate": None, "eta_seconds": None})
 
     def beat(self) -> None:
         _keep(self.model)

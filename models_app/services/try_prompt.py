@@ -202,7 +202,9 @@ def gather(*, request_id: str) -> list[dict[str, Any]]:
     if failed and not outputs:
         first = next(failed[name] for name in texts if name in failed)
         raise Conflict(first["message"], code=first["code"])
-    answers = {name: {"text": texts[name][False], "thinking": texts[name][True].rstrip(), **facts} for name, facts in outputs.items()}
+    answers = {
+        name: {"text": texts[name][False], "thinking": texts[name][True].rstrip(), **facts} for name, facts in outputs.items()
+    }
     refusals = {name: {**NOTHING, "error": message["message"]} for name, message in failed.items()}
     return [{"model_id": name, "error": "", **(answers | refusals)[name]} for name in texts if name in answers or name in refusals]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from accounts.models import User
 from finetune.core.errors import Conflict, Forbidden, Invalid, Unavailable
 from models_app import hub_transfer
 from models_app.inference.merge import merge
+from models_app.inference.merge_plan import merge_memory
 from models_app.models import LanguageModel
 from models_app.push_card import Story, write_card
 from models_app.services.push_model import _workplace, push, push_model
@@ -126,8 +128,8 @@ def test_a_large_file_goes_over_lfs(version: LanguageModel, hub: LoopbackHub, mo
 def test_pushing_again_is_one_more_commit_and_takes_the_old_form_away(
     version: LanguageModel, hub: LoopbackHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def in_this_process(module: str, *places: str, **options: Any) -> None:
-        merge(*map(Path, places))
+    def in_this_process(module: str, *arguments: str, **options: Any) -> None:
+        merge(*map(Path, arguments[:3]))
 
     monkeypatch.setattr("models_app.services.push_model.run_program", in_this_process)
     pushed(version, commit_message="First")
@@ -185,12 +187,37 @@ def test_only_ready_versions_and_one_push_at_a_time(version: LanguageModel, base
         push_model(model=version, repo_id=REPO)
 
 
-def test_merging_without_memory_is_refused_with_the_number(version: LanguageModel, base: LanguageModel) -> None:
+def test_merging_without_memory_or_disk_is_refused_with_the_number(
+    version: LanguageModel, base: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
     LanguageModel.objects.filter(pk=base.pk).update(bytes=10**15)
-    version.refresh_from_db()
     version.base_model.refresh_from_db()
+    with pytest.raises(Conflict, match="on the server's disk"):
+        push_model(model=version, repo_id=REPO, merge=True)
+    monkeypatch.setattr("models_app.services.push_model.psutil.virtual_memory", lambda: SimpleNamespace(available=10**6))
     with pytest.raises(Conflict, match="of memory"):
         push_model(model=version, repo_id=REPO, merge=True)
+
+
+def test_a_plain_adapter_does_not_take_the_bases_size_to_merge(tmp_path: Path) -> None:
+    base, adapter = tmp_path / "base", tmp_path / "adapter"
+    for folder in (base, adapter):
+        folder.mkdir()
+    shapes = {"model.embed_tokens.weight": [200_000, 8192], **{f"layers.{n}.up_proj.weight": [28_672, 8192] for n in range(200)}}
+    header, at = {}, 0
+    for name, shape in shapes.items():
+        header[name] = {"dtype": "BF16", "shape": shape, "data_offsets": [at, at + 2 * shape[0] * shape[1]]}
+        at += 2 * shape[0] * shape[1]
+    raw = json.dumps(header).encode()
+    with open(base / "model.safetensors", "wb") as file:
+        file.write(len(raw).to_bytes(8, "little") + raw)
+        file.truncate(8 + len(raw) + at)  # a hole: 97 GB that nobody reads
+    (base / "config.json").write_text('{"vocab_size": 200000}')
+    config = {"peft_type": "LORA", "target_modules": ["up_proj"]}
+    (adapter / "adapter_config.json").write_text(json.dumps(config))
+    assert 4 * 4 * 28_672 * 8192 < merge_memory(base, adapter) < 5e9
+    (adapter / "adapter_config.json").write_text(json.dumps(config | {"modules_to_save": ["lm_head"]}))
+    assert merge_memory(base, adapter) > at
 
 
 def test_strangers_can_not_push(version: LanguageModel, charlie_api: APIClient, anonymous_api: APIClient, hub: LoopbackHub) -> None:

@@ -46,7 +46,9 @@ def test_every_method_is_told_for_every_kind_of_device(on: Callable) -> None:
     on("cuda", 24, 80, 80)
     large, small = fit(8_000_000_000)["devices"]
     assert (large["count"], small["count"], large["memory_bytes"]) == (2, 1, 80 * GIB)
-    assert verdicts(fit(8_000_000_000)) == dict.fromkeys(("qlora", "lora", "dpo", "orpo", "kto", "pretrain"), "ok") | {"sft": "too_big"}
+    assert verdicts(fit(8_000_000_000)) == dict.fromkeys(("qlora", "lora", "dpo", "orpo", "kto", "pretrain"), "ok") | {
+        "sft": "too_big"
+    }
     assert set(verdicts(fit(1_200_000_000)).values()) == {"ok"}
     assert verdicts(fit(14_000_000_000), device=1)["dpo"] == "too_big"
     needed = {each["method"]: each["needed_bytes"] for each in large["methods"]}
