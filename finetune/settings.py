@@ -294,6 +294,7 @@ SPECTACULAR_SETTINGS = {
         "ExportStatus": "models_app.models.Export.Status",
         "OllamaRoute": "models_app.models.OllamaCopy.Route",
         "EventKind": "training.models.JobEvent.Kind",
+        "FitEnum": "models_app.hub_view.VERDICTS",
     },
 }
 

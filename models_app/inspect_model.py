@@ -90,8 +90,9 @@ def _header(path: Path) -> dict[str, Any]:
 
 def context_length(config: dict[str, Any]) -> int | None:
     """Tokens the model reads at most, by any of the names config.json has for that."""
-    for part in (config, config.get("text_config")):
-        for key in CONTEXT_KEYS if isinstance(part, dict) else ():
+    inner = config.get("text_config")
+    for part in (config, inner if isinstance(inner, dict) else {}):
+        for key in CONTEXT_KEYS:
             if isinstance(part.get(key), int):
                 return part[key]
     return None

@@ -39,8 +39,8 @@ def search_hub(
     skip = (page - 1) * limit
     token = stored_token(owner)
     found = hub_models.search_models(wanted, limit=limit + 1, skip=skip, token=token)
-    page = found[:limit]
-    return show(owner, page, read_configs(owner, page, token=token)), len(found) > limit and skip + 2 * limit <= DEEPEST
+    shown = found[:limit]
+    return show(owner, shown, read_configs(owner, shown, token=token)), len(found) > limit and skip + 2 * limit <= DEEPEST
 
 
 def _check(limit: int, page: int, sort: str, size: str, texts: dict[str, str]) -> None:
