@@ -166,7 +166,7 @@ class OllamaServer(models.Model):
 
 
 class OllamaCopy(Lifecycle):
-    """A model that we made in an Ollama server: queued → running → ready | failed."""
+    """A model that we made in an Ollama server: queued → running → ready | failed; queued | running → cancelled."""
 
     class Route(models.TextChoices):
         GGUF = "gguf", "GGUF"
@@ -178,6 +178,7 @@ class OllamaCopy(Lifecycle):
         RUNNING = "running"
         READY = "ready"
         FAILED = "failed"
+        CANCELLED = "cancelled"
 
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="ollama_copies")
     # What we made stays listed, and removable there, when our model is deleted.
@@ -187,7 +188,7 @@ class OllamaCopy(Lifecycle):
     name = models.CharField(max_length=200)
     route = models.CharField(max_length=20, choices=Route)
     status = StatusField(choices=Status, default=Status.QUEUED)
-    wanted = models.JSONField(default=dict, help_text="{quantization, system, template, parameters}")
+    wanted = models.JSONField(default=dict, help_text="{quantization, system, template, parameters, export?}")
     progress = models.JSONField(null=True)
     error = models.TextField(blank=True, help_text="Why it failed, in words.")
     tries = models.PositiveSmallIntegerField(default=0)

@@ -15,6 +15,7 @@ from models_app import ollama_serializers as forms
 from models_app.export_api import own_model
 from models_app.models import LanguageModel, OllamaCopy
 from models_app.serializers import ModelSerializer
+from models_app.services.cancel_ollama import cancel_ollama
 from models_app.services.choose_ollama import choose_ollama
 from models_app.services.describe_ollama import describe_ollama
 from models_app.services.import_ollama import import_ollama
@@ -60,6 +61,15 @@ class CopyView(APIView):
     def delete(self, request: Request, pk: int) -> Response:
         remove_ollama(copy=own_copy(request.user, pk))
         return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class CopyCancelView(APIView):
+    @extend_schema(
+        request=None, responses={202: forms.CopySerializer}, operation_id="models_ollama_copies_cancel", summary="Stop an import"
+    )
+    def post(self, request: Request, pk: int) -> Response:
+        cancelled = cancel_ollama(copy=own_copy(request.user, pk))
+        return Response(forms.CopySerializer(cancelled).data, status=status.HTTP_202_ACCEPTED)
 
 
 class ImportView(APIView):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -9,11 +11,12 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from finetune.core.errors import DomainError
 from finetune.core.pages import refuse, render_page
-from models_app.models import OllamaCopy
+from models_app.models import LanguageModel, OllamaCopy
 from models_app.ollama_api import own_copy
 from models_app.ollama_forms import ImportForm, ServerForm
 from models_app.pages import find_model
 from models_app.progress_words import bar_of_copy
+from models_app.services.cancel_ollama import cancel_ollama
 from models_app.services.choose_ollama import choose_ollama
 from models_app.services.describe_ollama import describe_ollama, server_of
 from models_app.services.import_ollama import import_ollama
@@ -23,6 +26,8 @@ from models_app.services.remove_ollama import remove_ollama
 @require_http_methods(["GET", "POST"])
 def server(request: HttpRequest) -> HttpResponse:
     """Whether it answers, what it has, what of that we made; and which server it is."""
+    if request.method == "GET" and request.htmx and not request.htmx.boosted:  # type: ignore[attr-defined]
+        return render_page(request, "models/ollama.html", _copies(request), fragment="made")
     form = ServerForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
@@ -35,9 +40,15 @@ def server(request: HttpRequest) -> HttpResponse:
     found = describe_ollama(owner=request.user)
     if not form.is_bound:
         form = ServerForm(initial={"server": found.url})
-    rows = [(copy, bar_of_copy(copy)) for copy in found.copies]
-    context = {"found": found, "form": form, "rows": rows, "busy": any(copy.busy for copy, _ in rows)}
+    context = {"found": found, "form": form, **_copies(request)}
     return render_page(request, "models/ollama.html", context, status=422 if request.method == "POST" else 200)
+
+
+def _copies(request: HttpRequest, **only: LanguageModel) -> dict[str, Any]:
+    """What we made, with how far each import is, and whether one is under way."""
+    copies = OllamaCopy.objects.for_user(request.user).filter(**only).select_related("model")
+    rows = [(copy, bar_of_copy(copy)) for copy in copies]
+    return {"rows": rows, "busy": any(copy.busy for copy, _ in rows)}
 
 
 @require_http_methods(["GET", "POST"])
@@ -53,18 +64,18 @@ def bring(request: HttpRequest, pk: int) -> HttpResponse:
         else:
             messages.success(request, f"“{copy}” is on its way to {copy.server}.")
             return redirect("model-ollama", pk)
-    rows = [(copy, bar_of_copy(copy)) for copy in OllamaCopy.objects.for_user(request.user).filter(model=model)]
-    context = {
-        "model": model,
-        "form": form,
-        "rows": rows,
-        "busy": any(copy.busy for copy, _ in rows),
-        "url": server_of(request.user),
-    }
+    context = {"model": model, "form": form, "url": server_of(request.user), **_copies(request, model=model)}
     refused = request.method == "POST"
     return render_page(
         request, "models/ollama_import.html", context, fragment="" if refused else "made", status=422 if refused else 200
     )
+
+
+@require_POST
+def cancel(request: HttpRequest, pk: int) -> HttpResponse:
+    copy = cancel_ollama(copy=own_copy(request.user, pk))
+    messages.success(request, f"The import of “{copy}” was stopped.")
+    return redirect("model-ollama", copy.model_id) if copy.model_id else redirect("ollama")
 
 
 @require_POST

@@ -17,6 +17,7 @@ from models_app.models import Export, LanguageModel, OllamaCopy
 from models_app.ollama_files import Blob, adapter_blob, safetensors_blobs
 from models_app.ollama_kinds import SERVERS
 from models_app.programs import run_program
+from models_app.services.export_model import ACTIVE as EXPORTING
 from models_app.services.export_model import build, export_model
 
 EVERY = 0.4  # seconds between two tellings of one stage
@@ -71,7 +72,11 @@ class OllamaWork:
 
     def _export(self, model: LanguageModel, format: str, kind: str) -> Export:
         """The model's export of that kind, made here unless it is there; another worker that is at it is waited for."""
+        asked = Export.objects.filter(model=model, format=format, quantization=kind, status__in=EXPORTING).exists()
         export = export_model(model=model, format=format, quantization=kind)
+        if export.busy and not asked:  # so that it ends with the import when that is cancelled
+            self.copy.wanted = {**self.copy.wanted, "export": export.pk}
+            self._keep(wanted=self.copy.wanted)
         self._tell("exporting")
         while export.busy:
             build(export.pk)

@@ -60,7 +60,7 @@ def import_ollama(
             "error": "",
             "progress": None,
         }
-        if not copy.move(S.QUEUED, when=(S.READY, S.FAILED), **fresh, proof={}, updated_at=timezone.now()):
+        if not copy.move(S.QUEUED, when=(S.READY, S.FAILED, S.CANCELLED), **fresh, proof={}, updated_at=timezone.now()):
             raise Conflict(f"“{name}” is being imported already. Wait until that is done.", code="import_busy")
         send.delay_on_commit(copy.pk)
     announce(model)

@@ -15,9 +15,11 @@ from rest_framework.test import APIClient
 from accounts.models import User
 from finetune.core import ollama as door
 from finetune.core.errors import Conflict, Invalid, Unavailable
-from models_app.models import LanguageModel, OllamaCopy, OllamaServer
+from models_app.models import Export, LanguageModel, OllamaCopy, OllamaServer
 from models_app.ollama_files import readable_config
 from models_app.ollama_kinds import checked_name, checked_parameters, checked_template, route_of
+from models_app.ollama_work import OllamaWork
+from models_app.services.cancel_ollama import cancel_ollama
 from models_app.services.import_ollama import import_ollama, send
 from models_app.services.reconcile_models import SILENT, reconcile_models
 from models_app.services.remove_ollama import remove_ollama
@@ -269,3 +271,46 @@ def test_the_page_imports(version: LanguageModel, ollama: LoopbackOllama, page: 
     assert OllamaCopy.objects.get().wanted["parameters"] == {"top_k": 5}
     assert "Waiting for a worker" in page.get(url).content.decode()
     assert charlie_page.get(url).status_code == 404
+    asked = len(ollama.requests)
+    poll = page.get("/models/ollama", headers={"HX-Request": "true", "HX-Target": "made"}).content.decode()
+    assert "Waiting for a worker" in poll and 'hx-trigger="every 1s"' in poll and "<html" not in poll
+    assert len(ollama.requests) == asked, "a poll asks our own rows alone"
+    cancel = f"/models/ollama/copies/{OllamaCopy.objects.get().pk}/cancel"
+    assert f'action="{cancel}"' in poll
+    assert charlie_page.post(cancel).status_code == 404
+    assert page.post(cancel)["Location"] == url
+    shown = page.get(url).content.decode()
+    assert "Cancelled" in shown and "every 1s" not in shown
+
+
+def test_cancelling_stops_the_import_and_the_export_it_began(
+    whole: LanguageModel, ollama: LoopbackOllama, api: APIClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = import_ollama(model=whole, name="tuned")
+    cancel, answers = f"/api/models/ollama/copies/{copy.pk}/cancel", []
+    monkeypatch.setattr("models_app.export_work.ExportWork.make", lambda work: answers.append(api.post(cancel)) or Path("none"))
+    send(copy.pk)
+    copy.refresh_from_db()
+    assert (answers[0].status_code, answers[0].data["status"], copy.status, copy.error) == (202, "cancelled", "cancelled", "")
+    assert Export.objects.get(pk=copy.wanted["export"]).status == "cancelled"
+    assert (ollama.asked("POST", "/api/blobs/"), ollama.models) == (0, {})
+    assert api.post(cancel).status_code == 409
+    monkeypatch.undo()
+    ollama.answer = "hello"
+    assert imported(whole).status == "ready"
+
+
+def test_cancelling_stops_an_upload(whole: LanguageModel, ollama: LoopbackOllama, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("models_app.ollama_work.EVERY", 0)
+    copy = import_ollama(model=whole, name="tuned")
+    tell = OllamaWork._tell
+
+    def telling(work: OllamaWork, stage: str, *values: Any, **more: Any) -> None:
+        if stage == "uploading":
+            cancel_ollama(copy=OllamaCopy.objects.get(pk=copy.pk))
+        tell(work, stage, *values, **more)
+
+    monkeypatch.setattr(OllamaWork, "_tell", telling)
+    send(copy.pk)
+    copy.refresh_from_db()
+    assert (copy.status, ollama.models, ollama.asked("POST", "/api/create")) == ("cancelled", {}, 0)
