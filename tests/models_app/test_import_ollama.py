@@ -288,14 +288,14 @@ def test_cancelling_stops_the_import_and_the_export_it_began(
 ) -> None:
     copy = import_ollama(model=whole, name="tuned")
     cancel, answers = f"/api/models/ollama/copies/{copy.pk}/cancel", []
-    monkeypatch.setattr("models_app.export_work.ExportWork.make", lambda work: answers.append(api.post(cancel)) or Path("none"))
-    send(copy.pk)
+    with monkeypatch.context() as patch:
+        patch.setattr("models_app.export_work.ExportWork.make", lambda work: answers.append(api.post(cancel)) or Path("none"))
+        send(copy.pk)
     copy.refresh_from_db()
     assert (answers[0].status_code, answers[0].data["status"], copy.status, copy.error) == (202, "cancelled", "cancelled", "")
     assert Export.objects.get(pk=copy.wanted["export"]).status == "cancelled"
     assert (ollama.asked("POST", "/api/blobs/"), ollama.models) == (0, {})
     assert api.post(cancel).status_code == 409
-    monkeypatch.undo()
     ollama.answer = "hello"
     assert imported(whole).status == "ready"
 
