@@ -7,6 +7,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.paginator import Paginator
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
@@ -36,14 +37,15 @@ def find(request: HttpRequest, pk: int) -> Dataset:
     return get_object_or_404(Dataset.objects.for_user(request.user), pk=pk)
 
 
-def tokenizers_of(request: HttpRequest) -> list[Any]:
-    """The user's models whose tokenizer may be on this machine."""
-    return list(request.user.language_models.filter(status="ready").select_related("base_model"))  # type: ignore[union-attr, misc]
+def tokenizers_of(request: HttpRequest, *also: Any) -> list[Any]:
+    """The user's models whose tokenizer may be on this machine: of each family its latest version, and those with the ids `also`."""
+    ready = request.user.language_models.filter(status="ready").only("name", "kind", "version")  # type: ignore[union-attr, misc]
+    return list(ready.filter(Q(is_latest=True) | Q(pk__in=[pk for pk in also if pk])))
 
 
 def chosen_number(request: HttpRequest, name: str, least: int = 1) -> int | None:
-    """A number of the address, where it is one."""
-    text = request.GET.get(name, "")
+    """A number of the address or the form, where it is one."""
+    text = request.GET.get(name, "") or request.POST.get(name, "")
     return int(text) if text.isdecimal() and len(text) < 12 and int(text) >= least else None
 
 
@@ -57,7 +59,7 @@ def problems(request: HttpRequest, pk: int) -> HttpResponse:
 
 def _problems(request: HttpRequest, dataset: Dataset, *, status: int = 200, **forms: Any) -> HttpResponse:
     groups = grouped(dataset)
-    models = tokenizers_of(request)
+    models = tokenizers_of(request, dataset.checks.get("tokenizer_model_id"))
     wanted = request.GET.get("severity", "")
     checks = {"tokenizer_model_id": dataset.checks.get("tokenizer_model_id"), "max_length": dataset.checks.get("max_length")}
     gates = [
@@ -111,7 +113,7 @@ def fix(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def check(request: HttpRequest, pk: int) -> HttpResponse:
     dataset = find(request, pk)
-    form = CheckForm(request.POST, models=tokenizers_of(request))
+    form = CheckForm(request.POST, models=tokenizers_of(request, chosen_number(request, "tokenizer_model_id")))
     if form.is_valid():
         try:
             validate_dataset(dataset=dataset, **form.cleaned_data)
@@ -150,8 +152,8 @@ def statistics(request: HttpRequest, pk: int) -> HttpResponse:
             raise Conflict("Nothing is being counted.")
         cancel_measurement(measurement=running)
         return redirect("dataset-statistics", pk)
-    context: dict[str, Any] = {"dataset": dataset, "tab": "statistics", "models": tokenizers_of(request)}
     model_id, limit = chosen_number(request, "model_id"), chosen_number(request, "max_length", 8)
+    context: dict[str, Any] = {"dataset": dataset, "tab": "statistics", "models": tokenizers_of(request, model_id)}
     try:
         context |= _statistics(dataset, model_id, limit)
     except DomainError as error:

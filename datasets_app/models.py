@@ -89,6 +89,7 @@ class Dataset(Lifecycle):
     class Meta:
         ordering = ["-created_at", "-pk"]
         constraints = [models.UniqueConstraint("family", "version", name="dataset_version_once")]
+        indexes = [models.Index(fields=["owner", "-created_at", "-id"], name="dataset_newest")]
 
     def __str__(self) -> str:
         return self.name

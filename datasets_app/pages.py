@@ -93,7 +93,7 @@ def _rows(request: HttpRequest, dataset: Dataset) -> dict[str, Any]:
     page = Paginator(range(preview.total), ROWS_A_PAGE).get_page(wanted)
     rendered, refusal, waiting = _rendered(dataset, preview.rows, wish)
     shown = list(zip_longest(preview.rows, rendered))
-    models = tokenizers_of(request)
+    models = tokenizers_of(request, wish["model_id"])
     return {
         "preview": preview,
         "page": page,

@@ -80,6 +80,7 @@ class LanguageModel(Lifecycle):
     class Meta:
         ordering = ["-created_at", "-pk"]
         constraints = [models.UniqueConstraint("owner", "family", "version", name="model_version_once")]
+        indexes = [models.Index(fields=["owner", "-created_at", "-id"], name="model_newest")]
 
     def __str__(self) -> str:
         return f"{self.name} v{self.version}" if self.kind != self.Kind.BASE else self.name

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import signal
 from typing import Any
 
 from finetune.core.errors import DomainError
 from training.engine import checkpoints
+from training.engine.execute import DISK_FULL
+from training.engine.failures import is_disk_full
 from training.engine.rundir import RunDir
 from training.event_log import storable
 from training.executors import AccessRefused
@@ -101,8 +102,23 @@ def killed_for_memory(run: RunDir) -> dict[str, Any]:
     return describe(run, code="out_of_memory", message=message, hint=hint)
 
 
+def disk_full(run: RunDir, what: str) -> dict[str, Any]:
+    """For what needed room on the disk and found none."""
+    return describe(run, code="disk_full", message=f"The disk is full: {what}.", hint="Free some space, then resume.")
+
+
+def not_kept(run: RunDir, error: Exception) -> dict[str, Any]:
+    """For a result that could not become a model version."""
+    if is_disk_full(error):
+        return disk_full(run, "training finished, but its result could not be kept")
+    message = f"Training finished, but its result could not be kept: {error}"
+    return describe(run, code="output_lost", message=message, hint="Look at the worker's log, then resume.")
+
+
 def unexplained_exit(run: RunDir, code: int) -> dict[str, Any]:
     """For an engine that gave up before it could say why."""
+    if code == DISK_FULL:
+        return disk_full(run, "the training program could not even write why it stopped")
     message = f"The training program ended with exit code {code} before it could say why."
     return describe(run, code="internal", message=message)
 
@@ -120,9 +136,8 @@ def not_started(run: RunDir, error: Exception) -> dict[str, Any]:
         message = f"The service that was to run it refused or did not answer: {error}"
         hint = "Check the service's status and your credentials, then resume."
         return describe(run, code=error.code if error.code == "no_credit" else "provider_error", message=message, hint=hint)
-    if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
-        message = "The disk is full: the run's files could not be written."
-        return describe(run, code="disk_full", message=message, hint="Free some space, then resume.")
+    if is_disk_full(error):
+        return disk_full(run, "the run's files could not be written")
     return describe(run, code="internal", message=f"The run could not be started: {error}.")
 
 

@@ -16,6 +16,10 @@ from training import micro_batch
 
 
 class JobQuerySet(OwnedQuerySet):
+    def for_list(self) -> JobQuerySet:
+        """With what a list shows of each: without the large columns that only a job's own page reads."""
+        return self.select_related("model", "dataset").defer("config", "estimate", "inputs", "memory", "rewinds", "dataset__report")
+
     def active(self) -> JobQuerySet:
         """Jobs that still need their model and data."""
         return self.filter(status__in=TrainingJob.ACTIVE)
@@ -139,6 +143,9 @@ class TrainingJob(Lifecycle):
             models.Index(fields=["owner", "finished_at"], name="job_by_end"),
             models.Index(fields=["status", "queued_at"], name="job_queue"),
             models.Index(fields=["owner", "started_at"], name="job_last_turn"),
+            models.Index(fields=["owner", "-created_at", "-id"], name="job_newest"),
+            models.Index(fields=["owner", "status"], name="job_by_status"),
+            models.Index(fields=["status", "-finished_at", "-id"], name="job_newest_ended"),
         ]
         constraints = [models.UniqueConstraint("owner", "idempotency_key", name="job_idempotency")]
 

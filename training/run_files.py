@@ -109,5 +109,10 @@ def _link(source: Path, target: Path) -> None:
         os.link(source, target)
     except FileNotFoundError:
         raise
-    except OSError:  # another file system, or one without links
-        shutil.copy2(source, target)
+    except OSError:  # another file system, or one without links; half a copy must not be taken for the rows by a later attempt
+        staged = target.with_name(f".{target.name}")
+        try:
+            shutil.copy2(source, staged)
+            os.replace(staged, target)
+        finally:
+            staged.unlink(missing_ok=True)

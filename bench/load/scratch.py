@@ -92,6 +92,18 @@ def web_process() -> Iterator[Web]:
         process.wait()
 
 
+@contextmanager
+def general_worker() -> Iterator[psutil.Process]:
+    """The worker that reads uploads, as the launcher starts it."""
+    options = ["-Q", "default,celery", "--pool", "prefork", "--concurrency", "2", "-n", "general@%h", "--loglevel", "WARNING"]
+    process = subprocess.Popen([sys.executable, "-m", "celery", "--quiet", "-A", "celery_worker", "worker", *options], cwd=ROOT)
+    try:
+        yield psutil.Process(process.pid)
+    finally:
+        process.terminate()
+        process.wait()
+
+
 def _answers(url: str) -> bool:
     try:
         return httpx.get(url, timeout=5, verify=False).status_code == 200

@@ -33,14 +33,14 @@ def counts(user: Viewer) -> dict[str, Any]:
 
 def running_jobs(user: Viewer, *, limit: int = 10) -> list[TrainingJob]:
     """Jobs that wait or run: the running ones first, then in the order of the queue."""
-    active = TrainingJob.objects.for_user(user).active().select_related("model", "dataset")
+    active = TrainingJob.objects.for_user(user).active().for_list()
     jobs = with_positions(active.order_by(F("started_at").asc(nulls_last=True), "queued_at", "pk")[:limit])
     return sorted(jobs, key=lambda job: job.queue_position or 0)
 
 
 def recent_jobs(user: Viewer, *, limit: int = 8) -> JobQuerySet:
     """The newest jobs, whatever their status."""
-    return TrainingJob.objects.for_user(user).select_related("model", "dataset", "output_model")[:limit]
+    return TrainingJob.objects.for_user(user).for_list().select_related("output_model")[:limit]
 
 
 def recent_datasets(user: Viewer, *, limit: int = 5) -> QuerySet[Dataset]:

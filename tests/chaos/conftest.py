@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,12 @@ from tests.ops.launched import free_port, wait_until
 def valkey() -> Iterator[str]:
     """The installations bring their own."""
     yield ""
+
+
+@pytest.fixture(scope="session")
+def undisturbed() -> dict[str, Any]:
+    """What the first run without any disturbance gave; every installation must give the same."""
+    return {}
 
 
 def _started(installation: Installation) -> Iterator[Installation]:

@@ -60,9 +60,9 @@ class Installation(Launched):
             assert time.monotonic() < deadline, f"{path} is not answered"
             time.sleep(0.1)
 
-    def start_job(self, **config: Any) -> int:
+    def start_job(self, *, start: bool = True, **config: Any) -> int:
         """A job on the sample, started; its id. Asked again after a lost answer, it is still one job."""
-        body = {"name": "chaos", "method": "lora", **self.sample, "config": CONFIG | config, "start": True}
+        body = {"name": "chaos", "method": "lora", **self.sample, "config": CONFIG | config, "start": start}
         return self.ask("POST", "/api/training", json=body, headers={"Idempotency-Key": os.urandom(8).hex()})["id"]
 
     def job(self, pk: int) -> dict[str, Any]:

@@ -31,12 +31,6 @@ def cases(*parts: str) -> list[Any]:
     return [case for case in itertools.product(parts, MOMENTS) if ALL or case in SMOKE]
 
 
-@pytest.fixture(scope="session")
-def undisturbed() -> dict[str, Any]:
-    """What the first run without any disturbance gave; every installation must give the same."""
-    return {}
-
-
 def reference(here: Installation, undisturbed: dict[str, Any]) -> dict[str, Any]:
     if not undisturbed:
         pk = here.start_job()

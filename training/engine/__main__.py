@@ -27,7 +27,7 @@ def _parser() -> argparse.ArgumentParser:
         help="run one attempt",
         description="Train as DIR/spec.json says. Writes events.jsonl, checkpoints/ and output/ into DIR; continues from the "
         "newest whole checkpoint in DIR. Touch DIR/cancel or send SIGTERM to stop after the current step.",
-        epilog="Exit codes: 0 succeeded, 1 failed, 2 bad spec, 3 cancelled. The options of a spec: python -m training.engine options.",
+        epilog="Exit codes: 0 succeeded, 1 failed, 2 bad spec, 3 cancelled, 4 no room on the disk even to say so. The options of a spec: python -m training.engine options.",
     )
     run.add_argument("dir", type=Path, metavar="DIR", help="a run directory with spec.json")
     run.set_defaults(command=_run)

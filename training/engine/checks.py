@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import types
 import typing
 from collections.abc import Iterator
@@ -60,11 +61,17 @@ def choices_of(item: dataclasses.Field, method: str | None = None) -> tuple[str,
 
 def field_type(item: dataclasses.Field) -> tuple[type, bool]:
     """The field's plain type (bool, int, float, str or list) and whether it may be None."""
-    hint = typing.get_type_hints(Config)[item.name]
+    hint = _hints()[item.name]
     if isinstance(hint, types.UnionType):
         inner = next(part for part in typing.get_args(hint) if part is not type(None))
         return typing.get_origin(inner) or inner, True
     return typing.get_origin(hint) or hint, False
+
+
+@functools.cache
+def _hints() -> dict[str, Any]:
+    """The types of Config's fields; finding them takes milliseconds."""
+    return typing.get_type_hints(Config)
 
 
 def check_config(method: str, values: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import traceback
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ from .attempt import Attempt
 from .failures import Failure, classify
 from .stopping import Cancelled
 
-SUCCEEDED, FAILED, BAD_SPEC, CANCELLED = 0, 1, 2, 3  # exit codes
+SUCCEEDED, FAILED, BAD_SPEC, CANCELLED, DISK_FULL = 0, 1, 2, 3, 4  # exit codes; the last where events can't be written
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ def execute(attempt: Attempt) -> End:
     except Cancelled as stopped:
         return End(CANCELLED, step=stopped.step)
     except BaseException as error:  # noqa: BLE001 - whatever it is, the last event must say it
-        traceback.print_exc()
+        with contextlib.suppress(OSError):  # on a full disk there is no room for it
+            traceback.print_exc()
         return failed(classify(error))
     return End(SUCCEEDED)

@@ -98,7 +98,7 @@ def classify(error: BaseException) -> Failure:
             f"The run needs more memory than {'the GPU' if 'CUDA' in text or 'CUBLAS' in text else 'this device'} has.",
             "Halve per_device_train_batch_size and double gradient_accumulation_steps, or lower max_length.",
         )
-    if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or any(words in text for words in NO_SPACE):
+    if is_disk_full(error):
         return Failure(
             "disk_full",
             "The disk is full: a checkpoint or the result could not be written.",
@@ -108,6 +108,11 @@ def classify(error: BaseException) -> Failure:
         if any(word in text for word in words):
             return failure
     return Failure("internal", f"The engine stopped unexpectedly: {text[:500]}", "Look at the log's last lines; resuming may help.")
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether it says so by its number, or, where a library wrapped it, in words."""
+    return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or any(words in str(error) for words in NO_SPACE)
 
 
 def _is_out_of_memory(error: BaseException, text: str) -> bool:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import sys
 import traceback
 from pathlib import Path
 
-from . import checkpoints, ranks, threads
+from . import lastwords, ranks, threads
 from .attempt import Attempt
 from .confine import VARIABLE, confine
 from .events import EventLog, NoEvents
-from .execute import BAD_SPEC, CANCELLED, End, execute, failed
-from .failures import Failure, classify
+from .execute import BAD_SPEC, CANCELLED, DISK_FULL, End, execute, failed
+from .failures import Failure, classify, is_disk_full
 from .process import identity
 from .rundir import RunDir, write_atomic
 from .spec import METHOD_KINDS, TrainingSpec
@@ -30,8 +29,20 @@ def run(path: Path) -> int:
         return BAD_SPEC
     prepare_environment()
     confine(os.environ.pop(VARIABLE, None))
+    try:
+        return _run(run_dir)
+    except OSError as error:
+        if not is_disk_full(error):
+            raise
+        return DISK_FULL  # not even the last words could be written
+    finally:
+        lastwords.give_back(run_dir)
+
+
+def _run(run_dir: RunDir) -> int:
     events, stop = EventLog(run_dir.events_file), StopRequest(run_dir)
     write_atomic(run_dir.process_file, json.dumps(identity(os.getpid())))
+    lastwords.keep_room(run_dir)
     with stop.listening():
         try:
             spec = _read_spec(run_dir)
@@ -92,9 +103,8 @@ def prepare_environment() -> None:
 
 
 def _failed(events: EventLog | NoEvents, run_dir: RunDir, failure: Failure, code: int) -> int:
-    if failure.code == "disk_full":  # make room for the words that explain it
-        for path in [*run_dir.checkpoints.glob(f"{checkpoints.STAGING}*"), *run_dir.path.glob(f"{checkpoints.STAGING}*")]:
-            shutil.rmtree(path, ignore_errors=True)
+    if failure.code == "disk_full":
+        lastwords.make_room(run_dir)
     print(f"{failure.code}: {failure.message} {failure.hint}", file=sys.stderr, flush=True)
     events.emit("failed", code=failure.code, message=failure.message, hint=failure.hint)
     events.sync()

@@ -86,11 +86,15 @@ class RunDir:
 def write_atomic(path: Path, text: str) -> None:
     """Write beside, fsync, rename: a reader sees the old content or the new, never half of it."""
     staged = path.with_name(f".{path.name}.{os.getpid()}")
-    with open(staged, "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(staged, path)
+    try:
+        with open(staged, "w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(staged, path)
+    except BaseException:
+        staged.unlink(missing_ok=True)
+        raise
 
 
 def read_events(path: Path, offset: int = 0, limit: int = 1 << 20) -> Iterator[tuple[dict[str, Any], int]]:

@@ -57,7 +57,7 @@ def _choices(mine: JobQuerySet) -> dict[str, Any]:
 
 def _wanted(request: HttpRequest, rows: JobQuerySet) -> JobQuerySet:
     """What search, filters and order leave; a filter value that can't be is ignored on a page."""
-    rows = rows.select_related("model", "dataset")
+    rows = rows.for_list()
     try:
         rows = filter_jobs(rows, request.GET)
     except Invalid:

@@ -111,9 +111,8 @@ def _succeed(last: _Last) -> None:
             version = _register(job, run)
     except (DomainError, OSError) as error:
         logger.exception("The result of job %s could not be kept.", job.pk)
-        message = f"Training finished, but its result could not be kept: {error}"
-        told = failures.describe(run, code="output_lost", message=message, hint="Free disk space if it is full, then resume.")
-        _end(last, Status.FAILED, message, error=told)
+        told = failures.not_kept(run, error)
+        _end(last, Status.FAILED, told["message"], error=told)
         return
     made = {"output_model": version, "weights_sha256": last.weights}
     _end(last, Status.SUCCEEDED, f"Finished: {version.name} version {version.version} is ready.", **made)

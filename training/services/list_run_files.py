@@ -18,7 +18,7 @@ def list_run_files(*, job: TrainingJob) -> list[dict[str, Any]]:
             stat = path.stat()
         except FileNotFoundError:  # a checkpoint that was just rotated out
             continue
-        if path.is_file():
+        if path.is_file() and not path.name.startswith("."):  # half-written ones, and the engine's own
             when = datetime.fromtimestamp(stat.st_mtime, tz=UTC)
             files.append({"path": path.relative_to(root).as_posix(), "bytes": stat.st_size, "modified_at": when})
     return files

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from django import template
+from django.forms.utils import flatatt
 from django.http import QueryDict
 from django.templatetags.static import static
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 if TYPE_CHECKING:
@@ -207,6 +210,21 @@ def status_badge(status: str, phase: str = "") -> SafeString:
 
 
 @register.simple_tag
+def options(choices: Iterable[tuple[Any, str]], chosen: Any = "") -> SafeString:
+    """The options of a select that may have hundreds, from (value, label) pairs; `chosen` is a value as an address has it."""
+    rows = ((value, SafeString(" selected" if str(value) == chosen else ""), label) for value, label in choices)
+    return format_html_join("", '<option value="{}"{}>{}</option>', rows)
+
+
+@register.simple_tag
+def widget_options(choices: Iterable[dict[str, Any]]) -> SafeString:
+    """The options of one group of a form's select, as Django's own templates write them."""
+    rows = ((option["value"], flatatt(option["attrs"]), option["label"]) for option in choices)
+    return format_html_join("", '\n  <option value="{}"{}>{}</option>', rows)
+
+
+@register.simple_tag
+@lru_cache(maxsize=500)
 def icon(name: str, title: str = "") -> SafeString:
     """One symbol of static/icons.svg; without a title it is decoration for screen readers."""
     label = format_html('role="img" aria-label="{}"', title) if title else SafeString('aria-hidden="true"')
