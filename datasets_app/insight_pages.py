@@ -39,7 +39,7 @@ def find(request: HttpRequest, pk: int) -> Dataset:
 
 def tokenizers_of(request: HttpRequest, *also: Any) -> list[Any]:
     """The user's models whose tokenizer may be on this machine: of each family its latest version, and those with the ids `also`."""
-    ready = request.user.language_models.filter(status="ready").only("name", "kind", "version")  # type: ignore[union-attr, misc]
+    ready = request.user.language_models.filter(status="ready").only("owner", "name", "kind", "version")  # type: ignore[union-attr, misc]
     return list(ready.filter(Q(is_latest=True) | Q(pk__in=[pk for pk in also if pk])))
 
 

@@ -36,15 +36,15 @@ class Installation(Launched):
         self.environment |= {**limits, "JOB_LEASE_SECONDS": "8", **environment}
         self.http = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60)
 
-    def prepare(self) -> None:
-        """Sign somebody up, make the sample model and its dataset."""
+    def prepare(self, seconds: float = 240) -> None:
+        """Sign somebody up, make the sample model and its dataset, which takes so long at most."""
         person = {"username": "alice", "email": "alice@example.org", "password": "a-long-enough-passphrase"}
         answer = self.http.post("/api/auth/register", json=person)
         assert answer.status_code == 201, answer.text
         self.http.headers["Authorization"] = f"Bearer {answer.json()['access']}"
         self.sample = self.ask("POST", "/api/training/sample")
         for path in (f"/api/models/{self.sample['model_id']}", f"/api/datasets/{self.sample['dataset_id']}"):
-            wait_until(lambda path=path: self.ask("GET", path)["status"] == "ready", 120, path)
+            wait_until(lambda path=path: self.ask("GET", path)["status"] == "ready", seconds, path)
 
     def ask(self, method: str, path: str, **options: Any) -> Any:
         """The API's answer; while something is being started again the question is asked once more."""
