@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from django import forms
+from django.forms.renderers import DjangoTemplates
 from django.template import engines
 from django.test import RequestFactory
 from django.utils import timezone
@@ -77,3 +79,17 @@ def test_a_query_string_keeps_the_filters() -> None:
 def test_what_a_user_typed_is_never_markup() -> None:
     assert "<b>" not in render('{% include "components/toast.html" with level="error" text=text %}', text="<b>")
     assert "<b>" not in ui.status_badge("<b>")
+
+
+def test_options_of_a_select_are_escaped_and_one_is_chosen() -> None:
+    shown = ui.options([(1, "<b>one</b>"), (2, "two")], "2")
+    assert shown == '<option value="1">&lt;b&gt;one&lt;/b&gt;</option><option value="2" selected>two</option>'
+
+
+def test_a_forms_select_is_written_as_django_writes_it() -> None:
+    groups = [("", "none"), ("Group", [(1, "o<e"), (2, "two")])]
+    field = forms.Form()
+    field.fields["x"] = forms.ChoiceField(choices=groups, initial=2, widget=forms.Select(attrs={"class": "wide"}))
+    ours = str(field["x"])
+    field.renderer = DjangoTemplates()
+    assert " ".join(ours.split()) == " ".join(str(field["x"]).split())

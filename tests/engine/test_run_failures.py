@@ -10,6 +10,8 @@ import pytest
 
 from tests.engine.conftest import chat_rows, events, write_rows
 from training.engine import checkpoints
+from training.engine.events import EventLog
+from training.engine.execute import DISK_FULL
 from training.engine.failures import classify
 from training.engine.run import run
 
@@ -150,3 +152,26 @@ def test_a_directory_without_spec_is_refused_and_left_alone(tmp_path) -> None:
 def test_an_exception_is_classified(error, code) -> None:
     failure = classify(error)
     assert failure.code == code and failure.message and failure.hint
+
+
+def test_the_room_for_last_words_is_given_back(make_run, monkeypatch) -> None:
+    """The disk is full from the second event on, but for the room that was kept."""
+    run_dir, emit = make_run("lora", max_steps=1), EventLog.emit
+
+    def on_a_full_disk(log, kind, **values) -> None:
+        if (run_dir.path / ".room-for-last-words").exists() and kind != "phase":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        emit(log, kind, **values)
+
+    monkeypatch.setattr(EventLog, "emit", on_a_full_disk)
+    assert run(run_dir.path) == 1
+    assert failure(run_dir)["code"] == "disk_full"
+    assert not list(run_dir.path.rglob(".*"))
+
+
+def test_without_room_for_a_single_word_the_exit_code_says_it(make_run, monkeypatch) -> None:
+    def full(*args, **values) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(EventLog, "emit", full)
+    assert run(make_run("lora", max_steps=1).path) == DISK_FULL

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import shutil
 
 import pytest
 
 from finetune.core.errors import Unavailable
 from training import failures
+from training.engine.execute import DISK_FULL
 from training.engine.launch import LaunchError
 from training.engine.rundir import RunDir
 
@@ -52,6 +54,15 @@ def test_an_engine_that_never_began_took_too_long(ended_run) -> None:
 def test_a_run_that_could_not_be_started(ended_run, raised, code) -> None:
     error = failures.not_started(ended_run, raised)
     assert error["code"] == code and error["message"] and error["hint"]
+
+
+def test_a_full_disk_is_told_also_when_nobody_could_write_it(ended_run) -> None:
+    wordless = failures.unexplained_exit(ended_run, DISK_FULL)
+    copied = failures.not_kept(ended_run, shutil.Error([("a", "b", "[Errno 28] No space left on device: 'b'")]))
+    for error in (wordless, copied):
+        assert error["code"] == "disk_full" and error["message"].startswith("The disk is full") and "resume" in error["hint"]
+    assert failures.unexplained_exit(ended_run, 1)["code"] == "internal"
+    assert failures.not_kept(ended_run, OSError("broken"))["code"] == "output_lost"
 
 
 def test_the_engines_own_words_are_kept(ended_run) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -93,3 +95,21 @@ def test_the_form_offers_the_splits_and_refuses_one_the_dataset_has_not(alice: U
 def test_the_form_does_not_ask_where_nothing_was_divided(alice: User, page: Client) -> None:
     make_dataset(alice)
     assert 'name="eval_split"' not in page.get("/training/new").content.decode()
+
+
+def test_half_a_copy_of_the_rows_is_never_left(alice: User, monkeypatch) -> None:
+    """Where links are impossible the rows are copied, and a later attempt learns from an earlier one's copy."""
+    job = make_job(alice, attempt=1)
+
+    def half(source: str, target: Path) -> None:
+        target.write_bytes(b"PAR1")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def elsewhere(source: str, target: Path) -> None:
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    monkeypatch.setattr(run_files.os, "link", elsewhere)
+    monkeypatch.setattr(run_files.shutil, "copy2", half)
+    with pytest.raises(OSError, match="No space"):
+        run_files.prepare_run(job)
+    assert list(RunDir(job.run_dir).data.iterdir()) == []
