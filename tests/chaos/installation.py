@@ -31,7 +31,7 @@ class Installation(Launched):
 
     def __init__(self, data_dir: Path, port: int, **environment: str):
         super().__init__(data_dir, port)
-        limits = {"THROTTLE_DEFAULT": "", "THROTTLE_LOGIN": "", "THROTTLE_REGISTER": ""}
+        limits = {"THROTTLE_DEFAULT": "", "THROTTLE_LOGIN": "", "THROTTLE_REGISTER": "", "ACCESS_TOKEN_MINUTES": "1000"}
         # Leases short enough that a killed worker's job is not waited for; the product's default is 45 s.
         self.environment |= {**limits, "JOB_LEASE_SECONDS": "8", **environment}
         self.http = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60)

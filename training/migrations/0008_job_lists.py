@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('datasets_app', '0006_newest_first'),
-        ('models_app', '0006_newest_first'),
+        ('models_app', '0007_newest_first'),
         ('training', '0007_job_by_end'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('models_app', '0005_ollama'),
+        ('models_app', '0006_failed_sides_and_cancelled_imports'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
