@@ -97,6 +97,28 @@ def sqlite(path: Path) -> dict:
     }
 
 
+def bucket_from_url(url: str) -> tuple[dict, str]:
+    """`s3://bucket/prefix` → a Django STORAGES entry and what every object's name begins with.
+
+    Keys, region and address are boto's own variables (AWS_ACCESS_KEY_ID, AWS_REGION, AWS_ENDPOINT_URL_S3, …), or a machine's role.
+    """
+    from botocore.config import Config  # imported only where there is a bucket
+
+    parts = urlsplit(url)
+    if parts.scheme != "s3" or not parts.netloc or parts.username or parts.query:
+        raise ImproperlyConfigured("STORAGE_URL must look like s3://bucket or s3://bucket/prefix.")
+    elsewhere = env_str("AWS_ENDPOINT_URL_S3") or env_str("AWS_ENDPOINT_URL")
+    config = Config(
+        connect_timeout=5, read_timeout=60, retries={"mode": "standard", "total_max_attempts": 4}, max_pool_connections=16,
+        # Servers other than Amazon's often know neither names of hosts for buckets nor its newer checksums; ours verify everything.
+        s3={"addressing_style": "path" if elsewhere else "auto"},
+        request_checksum_calculation="when_required", response_checksum_validation="when_required",
+    )  # fmt: skip
+    options = {"bucket_name": unquote(parts.netloc), "client_config": config, "region_name": env_str("AWS_REGION") or None}
+    prefix = parts.path.strip("/")
+    return {"BACKEND": "storages.backends.s3.S3Storage", "OPTIONS": options}, f"{prefix}/" if prefix else ""
+
+
 def instance_secrets(path: Path) -> dict[str, str]:
     """SECRET_KEY and FIELD_ENCRYPTION_KEYS of this installation: made at the first start, readable by its user only."""
     try:

@@ -123,6 +123,11 @@ STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": DATA_DIR}},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
+# The bucket that machines with a DATA_DIR of their own share: s3://bucket/prefix. Without one, files are under DATA_DIR only.
+STORAGE_URL = env.env_str("STORAGE_URL")
+STORAGE_PREFIX = ""
+if STORAGE_URL:
+    STORAGES["shared"], STORAGE_PREFIX = env.bucket_from_url(STORAGE_URL)
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
@@ -212,7 +217,7 @@ CELERY_BEAT_SCHEDULE = {
     "reconcile-evaluations": {"task": "models_app.services.reconcile_evaluations.reconcile", "schedule": 60.0},
 }
 # A worker that has not renewed its hold on a job for this long has lost it.
-JOB_LEASE_SECONDS = env.env_int("JOB_LEASE_SECONDS", 45, minimum=5)
+JOB_LEASE_SECONDS = env.env_int("JOB_LEASE_SECONDS", 45, minimum=2)
 # Jobs that may run at once on a machine without a GPU; one with GPUs has a slot for each that it may see.
 TRAINING_SLOTS = env.env_int("TRAINING_SLOTS", 1, minimum=1)
 # Tells machines apart whose host names are the same.
@@ -350,6 +355,8 @@ LOGGING = {
         "uvicorn.error": {"handlers": [], "propagate": True},
         "uvicorn.access": {"handlers": [], "propagate": False},
         "httpx2": {"level": "WARNING"},
+        # boto tells which address and which keys' source it found, and at DEBUG what it signs.
+        **{name: {"level": "WARNING"} for name in ("boto3", "botocore", "s3transfer")},
     },
     "root": {"handlers": ["console"], "level": env.env_str("LOG_LEVEL", "INFO")},
 }

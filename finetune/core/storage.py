@@ -9,6 +9,8 @@ from pathlib import Path
 
 from django.conf import settings
 
+from finetune.core import store
+
 
 def dataset_dir(pk: int) -> Path:
     """datasets/<id>/: the original file and its Parquet forms."""
@@ -71,9 +73,21 @@ def attempt_dir(pk: int, attempt: int) -> Path:
 
 
 def checkpoint_dir(pk: int, step: int) -> Path | None:
-    """runs/<job>/<newest attempt that has it>/checkpoints/checkpoint-<step>/; None when no attempt has it (any more)."""
-    found = job_dir(pk).glob(f"[0-9]*/checkpoints/checkpoint-{step}/seal.json")
-    return max((path.parent for path in found), key=lambda path: int(path.parts[-3]), default=None)
+    """runs/<job>/<newest attempt that has it>/checkpoints/checkpoint-<step>/, here or in the shared store; None when no attempt has it
+    (any more)."""
+    found = {path.parent for path in job_dir(pk).glob(f"[0-9]*/checkpoints/checkpoint-{step}/seal.json")}
+    found |= {path for path in store.published(job_dir(pk)) if path.name == f"checkpoint-{step}"}
+    return max(found, key=lambda path: int(path.parts[-3]), default=None)
+
+
+def place_of(path: Path) -> str:
+    """A path that means the same on every machine: relative to DATA_DIR where it lies there."""
+    return str(path.relative_to(settings.DATA_DIR) if path.is_relative_to(settings.DATA_DIR) else path)
+
+
+def path_of(place: str) -> Path:
+    """This machine's path of a place that another one named, with the files there."""
+    return store.here(settings.DATA_DIR / place)
 
 
 def run_state_dir() -> Path:
@@ -100,8 +114,9 @@ def staged_dir(target: Path) -> Iterator[Path]:
 
 
 def remove_tree(path: Path) -> None:
-    """Delete a directory that may already be gone."""
+    """Delete a directory that may already be gone, also from the shared store."""
     shutil.rmtree(path, ignore_errors=True)
+    store.forget(path)
 
 
 def tree_bytes(path: Path) -> int:
