@@ -48,6 +48,9 @@ def _beat_lives(**kwargs: Any) -> None:
 @worker_ready.connect
 def on_ready(sender: Any, **kwargs: Any) -> None:
     """Django is loaded and the broker answers."""
+    from finetune.core import store
+
+    store.keep_tidy()
     queues = sender.app.amqp.queues.consume_from
     if "inference" in queues:
         from models_app import warm_models
@@ -61,10 +64,12 @@ def _ready_to_train(worker: str) -> None:
     from training import device_reports
     from training.executors import fork_server
     from training.services.reconcile_jobs import reconcile_jobs
+    from training.superseded import stop_superseded
 
     device_reports.report_until(stopping, worker=worker)
     fork_server.start()
     try:
+        stop_superseded()
         reconcile_jobs()
     except Exception:  # beat does the same in a moment; a worker must not die of it
         logger.exception("Could not look for jobs left running.")

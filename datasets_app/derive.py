@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 import heapq
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from datasets_app.doctor.fixes import fixer
 from datasets_app.formats.rowsfile import iterate_with_extras
 from datasets_app.formats.schemas import FIELDS
 from datasets_app.models import Dataset
+from finetune.core import store
 
 DERIVED = (Dataset.Origin.FIX, Dataset.Origin.MIXTURE, Dataset.Origin.COLLECTED)
 Row = dict[str, Any]
@@ -23,17 +24,18 @@ class SourceGone(Exception):
     """What it was to be made from is no longer there."""
 
 
-def make_source(dataset: Dataset) -> None:
-    """Write the dataset's original file, whole or not at all, and note its size and hash."""
+def make_source(dataset: Dataset, beat: Callable[[], None]) -> None:
+    """Write the dataset's original file, whole or not at all, and note its size and hash. `beat` is called while it is published."""
     makers = {Dataset.Origin.FIX: _fixed, Dataset.Origin.MIXTURE: _mixed, Dataset.Origin.COLLECTED: _collected}
     rows = makers[Dataset.Origin(dataset.origin)](dataset)
     dataset.directory.mkdir(parents=True, exist_ok=True)
     staged = dataset.directory / f".original-{dataset.attempt}"
     try:
         dataset.bytes, dataset.content_hash = _write(staged, rows)
-        staged.replace(dataset.original_file)
+        staged.replace(dataset.directory / dataset.original_name)
     finally:
         staged.unlink(missing_ok=True)
+    store.publish(dataset.directory / dataset.original_name, beat=beat)
     values = {"bytes": dataset.bytes, "content_hash": dataset.content_hash, "origin_detail": dataset.origin_detail}
     Dataset.objects.filter(pk=dataset.pk).update(**values)
 

@@ -15,7 +15,7 @@ from datasets_app.formats.bundle import SUFFIX, write_bundle
 from datasets_app.formats.hubfiles import NoSuchFiles, choose_files
 from datasets_app.formats.source import Unreadable, check_head, suffix_of
 from datasets_app.models import Dataset
-from finetune.core import hub_datasets, storage
+from finetune.core import hub_datasets, storage, store
 from finetune.core.errors import TooLarge, invalid_field
 
 REPORT_EVERY = 0.3  # seconds
@@ -45,6 +45,7 @@ def fetch_files(dataset: Dataset, on_progress: OnProgress) -> dict[str, object]:
         files = [_fetched(repo_id, path, listing.commit, Path(folder), counted, token) for path in chosen]
         name = _store(dataset, files, Path(folder))
     kept = dataset.directory / f"original{_suffix(name)}"
+    store.publish(kept, beat=lambda: on_progress(total, total))
     detail = {**wanted, "commit": listing.commit, "files": chosen[:1000]}
     return {"source_name": name, "bytes": kept.stat().st_size, "content_hash": dataset.content_hash, "origin_detail": detail}
 

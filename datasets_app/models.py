@@ -9,8 +9,10 @@ from django.conf import settings
 from django.db import models
 
 from datasets_app.formats.bundle import stored_suffix
-from finetune.core import storage
+from finetune.core import storage, store
 from finetune.core.querysets import Lifecycle, OwnedQuerySet, StatusField
+
+ROWS, PROBLEMS = "rows.parquet", "problems"
 
 
 class Dataset(Lifecycle):
@@ -117,25 +119,29 @@ class Dataset(Lifecycle):
         return self.status == self.Status.INVALID and "gate_failed" in self.report.get("counts", {})
 
     @property
+    def original_name(self) -> str:
+        return f"original{stored_suffix(self.source_name)}"
+
+    @property
     def original_file(self) -> Path:
-        """The uploaded bytes, unchanged."""
-        return self.directory / f"original{stored_suffix(self.source_name)}"
+        """The uploaded bytes, unchanged. Asking for it, or for one of the following, brings it here where another machine has it."""
+        return store.here(self.directory / self.original_name)
 
     @property
     def rows_file(self) -> Path:
         """The normalised rows (datasets_app/formats/schemas.py), Parquet."""
-        return self.directory / "rows.parquet"
+        return store.here(self.directory / ROWS)
 
     @property
     def problems_folder(self) -> Path:
         """Which rows have which problem (datasets_app/formats/problemindex.py)."""
-        return self.directory / "problems"
+        return store.here(self.directory / PROBLEMS)
 
     def split_file(self, name: str) -> Path:
         """The rows of one split, Parquet like `rows_file`; that file itself while the rows are not divided."""
         if not self.split_plan:
             return self.rows_file
-        return self.directory / self.split_plan["folder"] / f"{name}.parquet"
+        return store.here(self.directory / self.split_plan["folder"]) / f"{name}.parquet"
 
 
 class SavedMapping(models.Model):

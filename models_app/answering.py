@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import connection
 
-from finetune.core import streams
+from finetune.core import storage, streams
 from models_app.models import Comparison
 from models_app.warm_models import pool
 
 if TYPE_CHECKING:
-    from models_app.inference.types import Answer
+    from models_app.inference.types import Answer, Weights
 
 log = logging.getLogger(__name__)
 BROKEN = "Something broke while answering; it is in the worker's log."
@@ -48,14 +48,22 @@ def answer_request(request_id: str, request: dict[str, Any]) -> None:
         streams.publish(request_id, {"type": streams.END})
 
 
+def weights_at(places: dict[str, Any]) -> Weights:
+    """The directories that try_prompt.weights_of names, on this machine."""
+    from models_app.inference.types import Weights
+
+    adapter = places["adapter"] and str(storage.path_of(places["adapter"]))
+    return Weights(base=str(storage.path_of(places["base"])), adapter=adapter)
+
+
 def _answer(request_id: str, model: dict[str, Any], request: dict[str, Any], stopped: Callable[[], bool]) -> dict[str, Any]:
     from models_app.inference.generate import generate
-    from models_app.inference.types import Sampling, Weights
+    from models_app.inference.types import Sampling
 
     def say(text: str, **more: Any) -> None:
         streams.publish(request_id, {"type": "token", "model_id": model["id"], "text": text, **more})
 
-    weights = Weights(base=model["base"], adapter=model["adapter"])
+    weights = weights_at(model)
     answer = generate(
         pool(), weights, request["messages"], Sampling(**request["sampling"]),
         on_text=say, on_thought=lambda text: say(text, thinking=True), should_stop=stopped,

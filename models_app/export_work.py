@@ -73,7 +73,7 @@ class ExportWork:
         if plain != file:
             command = [settings.LLAMA_QUANTIZE, str(plain), str(file), kind.upper()]
             self._tell("quantizing", 0, None)
-            run_command(command, on_wait=self._beat, what="llama-quantize")
+            run_command(command, on_wait=self.beat, what="llama-quantize")
             plain.unlink()
 
     def _merge(self, output: Path, dtype: str) -> None:
@@ -93,7 +93,7 @@ class ExportWork:
         verdict = self.folder / "verdict.json"
         self._tell("comparing", 0, None)
         arguments = (str(base), str(self.model.directory), str(merged), str(verdict), "--dtype", precision)
-        run_program("verify_merge", *arguments, on_wait=self._beat, what="Checking the merged model")
+        run_program("verify_merge", *arguments, on_wait=self.beat, what="Checking the merged model")
         self.checks = json.loads(verdict.read_text())
 
     def _precision(self) -> str:
@@ -130,7 +130,8 @@ class ExportWork:
         self._keep(progress=progress)
         announce(self.model, progress=progress)
 
-    def _beat(self) -> None:
+    def beat(self) -> None:
+        """Still at it; Stopped when nobody wants the export any more."""
         self._keep()
 
     def _keep(self, **values: Any) -> None:

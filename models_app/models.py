@@ -7,7 +7,7 @@ from pathlib import Path
 from django.conf import settings
 from django.db import models
 
-from finetune.core import storage
+from finetune.core import storage, store
 from finetune.core.querysets import Lifecycle, OwnedQuerySet, StatusField
 from models_app.trials import Comparison, Evaluation, EvaluationSample
 
@@ -98,8 +98,8 @@ class LanguageModel(Lifecycle):
 
     @property
     def directory(self) -> Path:
-        """Where the weights (or the adapter) are; absolute."""
-        return settings.DATA_DIR / self.path if self.path else storage.model_dir(self.pk)
+        """Where the weights (or the adapter) are; absolute. Asking for it brings them here where another machine has them."""
+        return store.here(settings.DATA_DIR / self.path if self.path else storage.model_dir(self.pk))
 
     @property
     def job(self) -> int | None:
@@ -152,7 +152,7 @@ class Export(Lifecycle):
 
     @property
     def directory(self) -> Path:
-        return storage.export_dir(self.pk)
+        return store.here(storage.export_dir(self.pk))
 
 
 class OllamaServer(models.Model):

@@ -17,9 +17,10 @@ UNSENT = {MANIFEST, RECORD, "training_args.bin", "README.md"}
 
 def copy_files(model: LanguageModel, target: Path) -> None:
     """Put them into `target`, as links where that works; an adapter's configuration names its base as the Hub knows it."""
-    for path in sorted(model.directory.rglob("*")):
+    source = model.directory
+    for path in sorted(source.rglob("*")):
         if path.is_file() and path.name not in UNSENT and not path.name.startswith("."):
-            place = target / path.relative_to(model.directory)
+            place = target / path.relative_to(source)
             place.parent.mkdir(parents=True, exist_ok=True)
             _put(path, place)
     if model.adapter:

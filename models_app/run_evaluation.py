@@ -15,6 +15,7 @@ from django.utils import timezone
 from datasets_app import tokens
 from datasets_app.formats import rowsfile
 from finetune.core.errors import DomainError
+from models_app.answering import weights_at
 from models_app.inference import checks, measures
 from models_app.models import Evaluation, EvaluationSample
 from models_app.services.try_prompt import weights_of
@@ -122,11 +123,10 @@ class Judge:
     """Measures one row after the other with one version."""
 
     def __init__(self, evaluation: Evaluation, turn: Turn):
-        from models_app.inference.types import Sampling, Weights
+        from models_app.inference.types import Sampling
 
-        places = weights_of(evaluation.model)
         self.kind, self.turn = evaluation.kind, turn
-        self.weights = Weights(base=str(places["base"]), adapter=places["adapter"])
+        self.weights = weights_at(weights_of(evaluation.model))
         self.row_tokens = tokens.load(Path(tokens.tokenizer_directory(evaluation.owner, evaluation.model_id)))
         options = evaluation.options
         self.sampling = Sampling(max_new_tokens=options["max_new_tokens"], temperature=0)

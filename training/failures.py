@@ -89,6 +89,11 @@ def lost(run: RunDir, cause: dict[str, Any], attempts: int) -> dict[str, Any]:
     return describe(run, code="lost", message=f"The training program disappeared {times} without a word.")
 
 
+def machine_lost(run: RunDir, name: str) -> dict[str, Any]:
+    """For a run whose machine has gone silent; what it wrote there since its last published checkpoint is out of reach."""
+    return describe(run, code="lost", message=f"The machine that ran it ({name}) has gone silent.")
+
+
 def died_of_memory(run: RunDir, cause: dict[str, Any]) -> bool:
     """Whether a vanished engine ran out of memory: the kernel said so, or a library that can't go on without it gave up."""
     aborted = cause.get("signal") == signal.SIGABRT

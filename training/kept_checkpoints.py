@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from finetune.core import storage, store
 from models_app.models import LanguageModel
 from training.models import JobEvent, TrainingJob
 from training.services.list_run_files import checkpoint_row
@@ -26,8 +27,9 @@ def list_kept(user: Any) -> list[dict[str, Any]]:
     names = dict(jobs.order_by("-pk").values_list("pk", "name")[:MOST_JOBS])
     events = JobEvent.objects.filter(job__in=list(names), kind=JobEvent.Kind.CHECKPOINT).order_by("-seq")
     steps: dict[int, dict[int, None]] = {pk: {} for pk in names}
+    there = {path for pk in names for path in store.published(storage.job_dir(pk))} if store.is_shared() else ()
     for event in events:
-        row = checkpoint_row(event)
+        row = checkpoint_row(event, there)
         if row["kept"]:
             steps[event.job_id][row["step"]] = None
     return [{"job": pk, "name": names[pk], "steps": list(found)} for pk, found in steps.items() if found]

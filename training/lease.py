@@ -39,6 +39,12 @@ class Lease:
     job_id: int
     attempt: int
     owner: str
+    before: str = ""
+    """Who held a running attempt before it was taken over; empty for a new one."""
+
+    @property
+    def is_from_another_machine(self) -> bool:
+        return bool(self.before) and self.before.partition("|")[0] != machine()
 
     @property
     def rows(self) -> JobQuerySet:

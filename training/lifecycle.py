@@ -94,7 +94,8 @@ def adopt(job: TrainingJob, owner: str) -> Lease | None:
         lease_owner=job.lease_owner,
         lease_expires_at=job.lease_expires_at,
     )
+    before = job.lease_owner
     entry = Entry(JobEvent.Kind.LOG, {"level": "info", "text": "A worker took over following this run."})
     won = event_log.append(rows, [entry], lease_owner=owner, lease_expires_at=expiry())
     job.refresh_from_db()
-    return Lease(job.pk, job.attempt, owner) if won is not None else None
+    return Lease(job.pk, job.attempt, owner, before) if won is not None else None

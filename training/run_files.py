@@ -7,12 +7,13 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from finetune.core import storage
+from finetune.core import storage, store
 from training import slots
 from training.engine import checkpoints
 from training.engine.rundir import RunDir
 from training.engine.spec import Config, DataRef, ModelRef, TrainingSpec
 from training.models import TrainingJob
+from training.sharing import bring_checkpoints
 
 TRAIN_FILE = "data/train.parquet"
 EVAL_FILE = "data/eval.parquet"
@@ -49,7 +50,7 @@ def prepare_run(job: TrainingJob) -> Path:
     for split, name in split_files(job).items():
         _link(_first_rows(job, name) or job.dataset.split_file(split), run.path / name)
     slots.pin(run.path, list(job.device_holds.order_by("pk").values_list("device", flat=True)))
-    start = starting_point(job)
+    start = starting_point(job, bring=True)
     if start.checkpoint:
         _adopt(start.checkpoint, run)
     run.write_spec(build_spec(job, attempt=job.attempt, resume_from=start.directory))
@@ -64,8 +65,10 @@ def split_files(job: TrainingJob) -> dict[str, str]:
 
 def _first_rows(job: TrainingJob, name: str) -> Path | None:
     """The rows an earlier attempt read: a job goes on with those, whatever became of the dataset's splits since."""
-    earlier = (storage.attempt_dir(job.pk, attempt) / name for attempt in range(1, job.attempt))
-    return next((path for path in earlier if path.exists()), None)
+    earlier = [RunDir(storage.attempt_dir(job.pk, attempt)) for attempt in range(1, job.attempt)]
+    for run in earlier:
+        store.here(run.data)
+    return next((run.path / name for run in earlier if (run.path / name).exists()), None)
 
 
 @dataclass(frozen=True)
@@ -76,14 +79,18 @@ class StartingPoint:
     directory: Path | None = None
 
 
-def starting_point(job: TrainingJob) -> StartingPoint:
-    """From the newest attempt back: the checkpoint somebody chose for it, else what the attempt before it left."""
+def starting_point(job: TrainingJob, *, bring: bool = False) -> StartingPoint:
+    """From the newest attempt back: the checkpoint somebody chose for it, else what the attempt before it left. With `bring`, what
+    another machine published of it is fetched."""
     chosen = {rewind["attempt"]: rewind for rewind in job.rewinds}
     for attempt in range(job.attempt, 0, -1):
         if rewind := chosen.get(attempt):
             source = storage.attempt_dir(job.pk, rewind["from_attempt"])
-            return StartingPoint(checkpoint=checkpoint_path(source, rewind["step"]))
+            path = checkpoint_path(source, rewind["step"])
+            return StartingPoint(checkpoint=store.here(path) if bring else path)
         directory = RunDir(storage.attempt_dir(job.pk, attempt - 1)).checkpoints
+        if bring:
+            bring_checkpoints(directory)
         if checkpoints.newest(directory)[0]:
             return StartingPoint(directory=directory)
     return StartingPoint()

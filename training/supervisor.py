@@ -16,6 +16,7 @@ from typing import Any
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
 
+from finetune.core import bucket
 from finetune.core.errors import DomainError, Unavailable
 from finetune.core.logs import about_job
 from training import executors, failures, placing
@@ -30,10 +31,13 @@ from training.run_files import prepare_run
 from training.services.finish_job import Outcome, finish_job
 from training.services.pack_metrics import CHUNK, pack_metrics
 from training.services.record_events import record_events
+from training.sharing import Sharing
+from training.superseded import stop_superseded
 
 logger = logging.getLogger(__name__)
 Status = TrainingJob.Status
 
+STORE_SECONDS = 5.0  # between two questions to a shared store that did not answer
 POLL_SECONDS = 0.1  # how late an event may be
 HOLD_SECONDS = 0.3  # how late a cancel may be
 ALIVE_SECONDS = 1.0  # how late an engine's death may be noticed
@@ -50,6 +54,7 @@ def follow(job: TrainingJob, lease: Lease, *, stop: threading.Event) -> None:
             _Follower(job, lease, executors.load(job.executor), stop).run()
     except LeaseLost:
         logger.warning("Job %s, attempt %s: another worker follows it now.", lease.job_id, lease.attempt)
+        stop_superseded()
 
 
 @dataclass
@@ -68,19 +73,32 @@ class _Follower:
     unpacked: int = 0
     sampler: Sampler = field(default_factory=Sampler)
     watch: RemoteWatch | None = None
+    waits_for_store: bool = False
 
     def __post_init__(self) -> None:
         if not self.executor.is_here:
             self.watch = RemoteWatch(self.job, self.lease, self.executor)
+        self.sharing = Sharing(self.lease)
 
     @property
     def run_dir(self) -> Path:
         return self.job.run_dir
 
     def run(self) -> None:
+        if self.executor.is_here and self.lease.is_from_another_machine and not self.run_dir.exists():
+            name = self.lease.before.partition("|")[0].rpartition("-")[0]
+            self._finish(Outcome.LOST, error=failures.machine_lost(RunDir(self.run_dir), name))
+        elif self._ensure_submitted():
+            self.sharing.begin()
+            try:
+                self._follow()
+            finally:
+                self.sharing.end()
+        elif self.stop.is_set():
+            self.lease.release()
+
+    def _follow(self) -> None:
         poll = POLL_SECONDS if self.executor.is_here else self.executor.poll_seconds
-        if not self._ensure_submitted():
-            return
         while not self.stop.is_set():
             try:
                 if self._turn():
@@ -94,6 +112,8 @@ class _Follower:
                 if self.watch and self.watch.is_gone_for_good(error):
                     self._finish(Outcome.FAILED, error=failures.out_of_sight(RunDir(self.run_dir), error))
                     return
+                if self.watch is None:
+                    self._wait_for_store(error)
             except (OperationalError, InterfaceError) as error:  # the database restarts: the engine goes on, and so do we
                 logger.warning("Job %s: the database does not answer: %s", self.lease.job_id, error)
                 connection.close()
@@ -108,7 +128,8 @@ class _Follower:
             with held(self.lease):
                 if self.executor.is_submitted(self.run_dir):
                     return True
-                prepare_run(self.job)
+                if not self._prepare():
+                    return False
                 placing.place(self.job, self.executor)
                 self.executor.preflight(self.run_dir)
                 self._check_lease(self.lease.renew())  # else two engines would run this attempt
@@ -121,6 +142,32 @@ class _Follower:
             self._clean_up()
             return False
         return True
+
+    def _prepare(self) -> bool:
+        """Fill the run directory; False when the job was cancelled, or this worker told to stop, before the shared store answered."""
+        while True:
+            try:
+                prepare_run(self.job)
+                return True
+            except Unavailable as error:
+                if error.code != bucket.SILENT:
+                    raise
+                self._wait_for_store(error)
+            if self.lease.rows.filter(status=Status.CANCELLING).exists():
+                self._finish(Outcome.CANCELLED)
+                return False
+            if self.stop.is_set():
+                return False
+
+    def _wait_for_store(self, error: Unavailable) -> None:
+        """Tell it once, and keep the job meanwhile."""
+        logger.warning("Job %s: %s", self.job.pk, error)
+        self._check_lease(self.lease.renew())
+        if not self.waits_for_store:
+            self.waits_for_store = True
+            event = {"kind": "warning", "level": "warning", "text": f"{error} The job waits for it.", "time": time.time()}
+            record_events(lease=self.lease, events=[event], offset=self.job.events_offset)
+        self.stop.wait(STORE_SECONDS)
 
     def _turn(self) -> bool:
         """One look at everything; True when the job has come to an end."""
@@ -150,6 +197,8 @@ class _Follower:
             if batch:
                 record_events(lease=self.lease, events=batch, offset=offset)
                 self._pack(len(batch))
+                if any(event.get("kind") == "checkpoint" for event in batch):
+                    self.sharing.look()
                 self.job.events_offset, self.renewed = offset, time.monotonic()
             if end is not None or not batch or not to_the_end:
                 return end
@@ -280,6 +329,8 @@ class _Follower:
             logger.warning("Job %s: what its provider holds could not be removed: %s", self.job.pk, error)
 
     def _finish(self, outcome: Outcome, *, event: dict[str, Any] | None = None, error: dict[str, Any] | None = None) -> bool:
+        with held(self.lease):
+            self.sharing.complete(rows_like=None if outcome is Outcome.SUCCEEDED else self.job.dataset.directory)
         finish_job(job=self.job, lease=self.lease, outcome=outcome, event=event, error=error)
         pack_metrics(job=self.job, to_the_end=True)
         return True

@@ -16,9 +16,9 @@ from datasets_app.formats.problemindex import UNUSABLE, ProblemIndex, numbers_of
 from datasets_app.formats.problems import Problem, Problems
 from datasets_app.formats.rowsfile import pack
 from datasets_app.gates import gates_of, judge
-from datasets_app.models import Dataset
+from datasets_app.models import PROBLEMS, ROWS, Dataset
 from datasets_app.token_checks import count_tokens
-from finetune.core import storage
+from finetune.core import storage, store
 
 logger = logging.getLogger(__name__)
 S = Dataset.Status
@@ -35,6 +35,13 @@ def examine_dataset(
     """
     summary = examination.examine(rows_file, kind, problems, unusable, on_rows, dataset.checks.get("max_length"))
     return summary, count_tokens(dataset, rows_file, kind, problems, on_rows)
+
+
+def publish_rows(dataset: Dataset, claim: Claim) -> None:
+    """Let other machines have the rows and which of them have problems, before the row says that they are there."""
+    for name in (ROWS, PROBLEMS):
+        if (dataset.directory / name).exists():
+            store.publish(dataset.directory / name, beat=claim.save)
 
 
 @shared_task
@@ -56,8 +63,9 @@ def examine(pk: int) -> None:
         staged.mkdir(exist_ok=True)
         pack(dataset.rows_file, staged / "rows.parquet")
         claim.save()  # still ours? Then its files may change
-        (staged / "rows.parquet").replace(dataset.rows_file)
-        index.move_to(dataset.problems_folder)
+        (staged / "rows.parquet").replace(dataset.directory / ROWS)
+        index.move_to(dataset.directory / PROBLEMS)
+        publish_rows(dataset, claim)
         claim.save(**_findings(dataset, problems, *found))
     except Lost:
         logger.info("Dataset %s was taken over or deleted while it was looked at.", pk)

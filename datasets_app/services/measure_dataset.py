@@ -21,6 +21,7 @@ from datasets_app.announce import announce
 from datasets_app.doctor.tokens import TokenPass
 from datasets_app.models import Dataset, Measurement
 from datasets_app.services.preview_dataset import refuse_unready
+from finetune.core import storage
 
 logger = logging.getLogger(__name__)
 S = Measurement.Status
@@ -63,7 +64,7 @@ def _known(dataset: Dataset, key: str) -> Measurement | None:
 
 
 def _row(dataset: Dataset, key: str, model_id: int, directory: Path) -> Measurement:
-    values = {"model_id": model_id, "directory": str(directory)}
+    values = {"model_id": model_id, "directory": storage.place_of(directory)}
     try:
         with transaction.atomic():
             found, made = Measurement.objects.get_or_create(dataset=dataset, key=key, defaults=values)
@@ -123,7 +124,7 @@ def measure(pk: int) -> None:
         return
     turn = _Turn(pk, found.dataset_id, found.attempt + 1)
     try:
-        counted = TokenPass(tokens.load(Path(found.directory)), found.dataset.kind)
+        counted = TokenPass(tokens.load(storage.path_of(found.directory)), found.dataset.kind)
         counted.run(found.dataset.rows_file, turn.rows)
         turn.save(status=S.DONE, result=counted.statistics(), progress=None)
     except _Stopped:

@@ -7,7 +7,6 @@ import json
 import logging
 import time
 import uuid
-from pathlib import Path
 from typing import Any
 
 from celery import shared_task
@@ -15,7 +14,7 @@ from django.core.cache import cache
 
 from datasets_app import tokens
 from datasets_app.models import Dataset
-from finetune.core import streams
+from finetune.core import storage, streams
 from finetune.core.errors import Conflict, Unavailable, invalid_field
 
 logger = logging.getLogger(__name__)
@@ -40,7 +39,7 @@ def render_rows(
     directory = tokens.tokenizer_directory(dataset.owner, model_id)
     if not rows:
         return []
-    request = {"directory": str(directory), "kind": dataset.kind, "rows": rows, "max_length": max_length}
+    request = {"directory": storage.place_of(directory), "kind": dataset.kind, "rows": rows, "max_length": max_length}
     key = _key(request, tokens.fingerprint(directory))
     found = cache.get(key)
     if found is None and cache.get(_waiting(key)):  # asked before, by somebody who did not wait so long
@@ -106,7 +105,7 @@ def render(request_id: str) -> None:
 
 
 def _rendered(request: dict[str, Any]) -> Rendered:
-    reader = tokens.load(Path(request["directory"]))
+    reader = tokens.load(storage.path_of(request["directory"]))
     return [_shortened(reader.segments(row, request["kind"], request["max_length"])) for row in request["rows"]]
 
 

@@ -20,7 +20,7 @@ from datasets_app.formats.splits import PROMPT, UNUSED, Division, SplitError, Wi
 from datasets_app.models import Dataset
 from datasets_app.services.delete_dataset import refuse_in_use
 from datasets_app.services.preview_dataset import refuse_unready
-from finetune.core import storage
+from finetune.core import storage, store
 from finetune.core.errors import Conflict, DomainError, invalid_field
 
 logger = logging.getLogger(__name__)
@@ -91,6 +91,7 @@ def _keep(dataset: Dataset, plan: dict[str, Any], division: Division) -> Dataset
     folder, before = f"splits-{secrets.token_hex(6)}", dataset.split_plan.get("folder")
     try:
         write_splits(dataset.rows_file, dataset.directory / folder, division)
+        store.publish(dataset.directory / folder)
         with transaction.atomic():
             _point_at(dataset, division, plan | {"folder": folder})
             if before:

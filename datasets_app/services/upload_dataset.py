@@ -16,7 +16,7 @@ from datasets_app.formats.source import Unreadable, check_head, suffix_of
 from datasets_app.models import Dataset
 from datasets_app.services.validate_dataset import ingest
 from datasets_app.uploads import Received, Upload, received
-from finetune.core import storage
+from finetune.core import storage, store
 from finetune.core.errors import invalid_field
 
 NAME_LENGTH = 200
@@ -77,9 +77,11 @@ def _keep(upload: Received, suffix: str, dataset: Dataset) -> Dataset:
             dataset.save()
             with storage.staged_dir(dataset.directory) as folder:
                 storage.store_once(upload.path, upload.sha256, folder / f"original{suffix}")
-            ingest.delay_on_commit(dataset.pk)
+        store.publish(dataset.directory / f"original{suffix}")  # not within the transaction: it may take a while
+        ingest.delay_on_commit(dataset.pk)
     except BaseException:
         if dataset.pk:
+            Dataset.objects.filter(pk=dataset.pk).delete()
             storage.remove_tree(dataset.directory)
         storage.forget_blob(upload.sha256)
         raise

@@ -23,10 +23,10 @@ from datasets_app.formats.problemindex import UNUSABLE, ProblemIndex
 from datasets_app.formats.problems import Problem, printable
 from datasets_app.gates import gates_of, judge
 from datasets_app.hub_import import fetch_files
-from datasets_app.models import Dataset
+from datasets_app.models import PROBLEMS, ROWS, Dataset
 from datasets_app.services.delete_dataset import refuse_in_use
-from datasets_app.services.examine_dataset import examine, examine_dataset
-from finetune.core import storage
+from datasets_app.services.examine_dataset import examine, examine_dataset, publish_rows
+from finetune.core import storage, store
 from finetune.core.errors import Conflict, DomainError, invalid_field
 
 logger = logging.getLogger(__name__)
@@ -103,7 +103,7 @@ def _claim(pk: int) -> Claim | None:
 def _bring_source(dataset: Dataset, claim: Claim) -> None:
     """The file to read where it is ours to make or to fetch."""
     if dataset.origin in DERIVED and not dataset.content_hash:
-        make_source(dataset)
+        make_source(dataset, claim.save)
     if dataset.origin == Dataset.Origin.HUB and not dataset.content_hash:
         claim.save(**fetch_files(dataset, claim.progress))
         dataset.refresh_from_db()
@@ -113,7 +113,7 @@ def _bring_source(dataset: Dataset, claim: Claim) -> None:
 def _read(dataset: Dataset, staged: Path, claim: Claim) -> None:
     _bring_source(dataset, claim)
     index, at_once = ProblemIndex(staged.with_suffix("")), _is_small_or_judged(dataset)
-    with open_source(dataset.original_file) as source:
+    with open_source(store.here(dataset.directory / dataset.original_name, beat=claim.save)) as source:
         outcome = convert(source, staged, dataset.mapping, claim.progress, index, packed=at_once)
     for number in outcome.unusable:
         index.add(UNUSABLE, number)
@@ -127,6 +127,7 @@ def _read(dataset: Dataset, staged: Path, claim: Claim) -> None:
     index.close()
     claim.save()  # still ours? Then the files may change
     _replace_files(dataset, staged, index, outcome)
+    publish_rows(dataset, claim)
     findings = _findings(dataset, outcome)
     findings["report"]["lines"] = lines
     claim.save(**findings, examined=at_once or not outcome.valid_rows)
@@ -140,12 +141,13 @@ def _is_small_or_judged(dataset: Dataset) -> bool:
 
 
 def _replace_files(dataset: Dataset, staged: Path, index: ProblemIndex, outcome: Outcome) -> None:
-    storage.remove_tree(dataset.problems_folder)
+    storage.remove_tree(dataset.directory / PROBLEMS)
     if outcome.valid_rows:
-        index.move_to(dataset.problems_folder)
-        staged.replace(dataset.rows_file)
+        index.move_to(dataset.directory / PROBLEMS)
+        staged.replace(dataset.directory / ROWS)
     else:
-        dataset.rows_file.unlink(missing_ok=True)
+        (dataset.directory / ROWS).unlink(missing_ok=True)
+        store.forget(dataset.directory / ROWS)
 
 
 def _findings(dataset: Dataset, outcome: Outcome) -> dict[str, Any]:

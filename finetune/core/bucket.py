@@ -18,6 +18,7 @@ from django.core.files.storage import storages
 from finetune.core.errors import Unavailable
 from finetune.core.logs import redact
 
+SILENT = "store_unavailable"  # the code of a refusal that may pass
 MOST_AT_ONCE = 1000  # objects that one request may delete
 
 
@@ -35,6 +36,13 @@ def get(name: str, target: Path) -> None:
     """Write the object's bytes to a file here."""
     with _asking():
         _storage().bucket.download_file(_full(name), str(target))
+
+
+def copy(name: str, target: str) -> None:
+    """The same bytes under another name, without sending them."""
+    with _asking():
+        bucket = _storage().bucket
+        bucket.copy({"Bucket": bucket.name, "Key": _full(name)}, _full(target))
 
 
 def names_below(prefix: str) -> Iterator[tuple[str, datetime]]:
@@ -72,6 +80,6 @@ def _asking() -> Iterator[None]:
         code = error.response.get("Error", {}).get("Code")
         if code == "NoSuchKey" or (code == "404" and error.operation_name == "HeadObject"):
             raise Missing("Files are missing in the shared store.", code="file_missing") from error
-        raise Unavailable(f"The shared store refused: {redact(str(error))}", code="store_unavailable") from error
+        raise Unavailable(f"The shared store refused: {redact(str(error))}", code=SILENT) from error
     except (BotoCoreError, Boto3Error) as error:
-        raise Unavailable(f"The shared store does not answer: {redact(str(error))}", code="store_unavailable") from error
+        raise Unavailable(f"The shared store does not answer: {redact(str(error))}", code=SILENT) from error

@@ -14,7 +14,7 @@ from typing import Any
 
 from django.conf import settings
 
-from finetune.core import storage
+from finetune.core import storage, store
 from finetune.core.errors import Invalid, Unavailable
 
 TIMEOUT_SECONDS = 10.0
@@ -98,9 +98,14 @@ def cached_models() -> list[CachedModel]:
 
 
 def find_cached(repo_id: str, revision: str = "") -> CachedModel | None:
-    """The cached model of that repository; `revision` is a commit, a branch or a tag, the default branch when empty."""
+    """The cached model of that repository; `revision` is a commit, a branch or a tag, the default branch when empty.
+
+    None where machines share a store: what lies in the cache of one of them is nothing to the others, so models are downloaded.
+    """
     from huggingface_hub import constants
 
+    if store.is_shared():
+        return None
     repo = Path(constants.HF_HUB_CACHE) / f"models--{repo_id.replace('/', '--')}"
     commit = _read(repo / "refs" / (revision or "main")) or revision
     matches = [model for model in cached_models() if model.repo_id == repo_id and (not commit or model.revision == commit)]

@@ -12,6 +12,7 @@ class StoredTree(models.Model):
     files = models.JSONField(help_text='{name: {"bytes", "sha256"}}; the name of a lone file is "".')
     digest = models.CharField(max_length=64, help_text="SHA-256 over names and sums: which state of it this is.")
     bytes = models.PositiveBigIntegerField(default=0)
+    gone_at = models.DateTimeField(null=True, help_text="When it was deleted: then every machine removes its copy.")
     stored_at = models.DateTimeField(auto_now=True)
 
     class Meta:

@@ -10,7 +10,8 @@ from typing import TypeVar
 
 THREADS = 4
 BEAT_SECONDS = 1.0
-Item, Result = TypeVar("Item"), TypeVar("Result")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 def side_by_side(act: Callable[[Item], Result], items: Iterable[Item], beat: Callable[[], None] | None = None) -> list[Result]:

@@ -12,16 +12,21 @@ import hashlib
 import json
 import logging
 import os
+import re
 import shutil
 import tempfile
+import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from django.apps import apps
 from django.conf import settings
+from django.db import connection
 from django.db.models import Q
 from django.utils import timezone
 
@@ -31,7 +36,11 @@ from finetune.core.side_by_side import side_by_side
 
 logger = logging.getLogger(__name__)
 STATES, STATE = "stored", ".state"
+TIDY_SECONDS = 300.0
+REMEMBERED = timedelta(days=30)  # for machines that were switched off when something was deleted
 UNCLAIMED = timedelta(days=1)  # an object without a row is being published, or nobody's
+# Nothing but the directory of one row; a run or a part of a dataset may come again under its name.
+WHOLE = re.compile(r"(datasets|models|exports|runs)/[0-9]+")
 Beat = Callable[[], None]
 
 
@@ -40,8 +49,8 @@ def is_shared() -> bool:
     return bool(settings.STORAGE_URL)
 
 
-def publish(path: Path, *, beat: Beat | None = None) -> None:
-    """Let every machine have this tree as it is now. What the bucket has of it already is not sent again.
+def publish(path: Path, *, beat: Beat | None = None, like: Path | None = None) -> None:
+    """Let every machine have this tree as it is now. What the bucket has of it already, or of the trees below `like`, is not sent again.
 
     `beat` is called once a second meanwhile. Raises Unavailable, and leaves what was published before, when the bucket does not answer;
     FileNotFoundError when a file goes away meanwhile.
@@ -54,15 +63,16 @@ def publish(path: Path, *, beat: Beat | None = None) -> None:
     with _alone(key):
         before = _rows().filter(key=key).first()
         known = _objects(key, before.files if before else {})
+        copies = _by_sum(like) if like else {}
         try:
-            files = dict(side_by_side(lambda item: _send(key, *item, known), list(_listing(path)), beat))
+            files = dict(side_by_side(partial(_send, key, known, copies), _listing(path), beat))
         except BaseException:
             with suppress(Unavailable):
                 _sweep(key, keep=known)
             raise
         digest, now = _digest(files), _objects(key, files)
-        values = {"files": files, "digest": digest, "bytes": sum(file["bytes"] for file in files.values())}
-        _rows().update_or_create(key=key, defaults=values)
+        values = {"files": files, "digest": digest, "bytes": sum(file["bytes"] for file in files.values()), "gone_at": None}
+        _all_rows().update_or_create(key=key, defaults=values)
         _note(key, digest)
         if known - now:
             with suppress(Unavailable):  # the nightly sweep finds them
@@ -111,13 +121,17 @@ def published(path: Path) -> dict[Path, Any]:
 
 
 def forget(path: Path) -> None:
-    """Nobody has this tree, or any below it, from now on. Objects that can't be removed now are found by `sweep`."""
+    """Nobody has this tree, or any below it, from now on. Objects that can't be removed now are found by `sweep`.
+
+    With a dataset, model, export or job as a whole, other machines also remove what they never published (`tidy`).
+    """
     if not is_shared() or (key := _key(path)) is None:
         return
     keys = list(_below(key).values_list("key", flat=True))
-    if not keys:
-        return
-    _below(key).delete()
+    if WHOLE.fullmatch(key):
+        _all_rows().update_or_create(key=key, defaults={"files": {}, "digest": "", "bytes": 0, "gone_at": timezone.now()})
+    if keys:
+        _below(key).delete()
     for each in keys:
         _state_file(each).unlink(missing_ok=True)
         try:
@@ -130,6 +144,7 @@ def sweep() -> int:
     """Remove objects that no row names and that are older than a day; gives their number."""
     if not is_shared():
         return 0
+    _all_rows().filter(gone_at__lt=timezone.now() - REMEMBERED).delete()
     named = {name for tree in _rows().iterator() for name in _objects(tree.key, tree.files)}
     before = timezone.now() - UNCLAIMED
     lost = [name for name, when in bucket.names_below("") if when < before and name not in named]
@@ -138,25 +153,48 @@ def sweep() -> int:
 
 
 def tidy() -> int:
-    """Remove this machine's copies of trees that were deleted elsewhere; gives their number."""
+    """Remove this machine's copies of what was deleted elsewhere; gives their number."""
     if not is_shared():
         return 0
     root = settings.DATA_DIR / STATES
-    keys = {file.relative_to(root).as_posix().removesuffix(STATE) for file in root.rglob(f"[!.]*{STATE}")}
-    gone = keys - set(_rows().values_list("key", flat=True))
-    for key in gone:
+    copies = {file.relative_to(root).as_posix().removesuffix(STATE) for file in root.rglob(f"[!.]*{STATE}")}
+    copies -= set(_rows().values_list("key", flat=True))
+    gone = _all_rows().exclude(gone_at=None).values_list("key", flat=True)
+    doomed = copies | {key for key in gone if (settings.DATA_DIR / key).exists()}
+    for key in doomed:
         with _alone(key):
             if not _rows().filter(key=key).exists():
                 _remove(settings.DATA_DIR / key)
                 _state_file(key).unlink(missing_ok=True)
-    return len(gone)
+    return len(doomed)
+
+
+def keep_tidy() -> None:
+    """Tidy this machine from now on, in a thread of this process. Several processes doing so hurt nobody."""
+    if is_shared():
+        threading.Thread(target=_tidy_again_and_again, name="tidy-store", daemon=True).start()
+
+
+def _tidy_again_and_again() -> None:
+    while True:
+        try:
+            tidy()
+        except Exception:
+            logger.exception("Copies of deleted files could not be removed.")
+        finally:
+            connection.close()
+        time.sleep(TIDY_SECONDS)
 
 
 # --- Trees ------------------------------------------------------------------------------------------------------------------
 
 
-def _rows() -> Any:
+def _all_rows() -> Any:
     return apps.get_model("core", "StoredTree").objects
+
+
+def _rows() -> Any:
+    return _all_rows().filter(gone_at=None)
 
 
 def _below(key: str) -> Any:
@@ -176,6 +214,12 @@ def _objects(key: str, files: dict[str, Any]) -> set[str]:
     return {_object(key, name, file["sha256"]) for name, file in files.items()}
 
 
+def _by_sum(path: Path) -> dict[str, str]:
+    """Sum → object of every file that the bucket has at this path or below it."""
+    trees = _below(key) if (key := _key(path)) else ()
+    return {file["sha256"]: _object(tree.key, name, file["sha256"]) for tree in trees for name, file in tree.files.items()}
+
+
 def _digest(files: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
 
@@ -189,11 +233,15 @@ def _listing(path: Path) -> Iterator[tuple[str, Path]]:
             yield file.relative_to(path).as_posix(), file
 
 
-def _send(key: str, name: str, file: Path, known: set[str]) -> tuple[str, dict[str, Any]]:
+def _send(key: str, known: set[str], copies: dict[str, str], item: tuple[str, Path]) -> tuple[str, dict[str, Any]]:
     """One file, read and sent through one handle: what is sent is what was summed, whatever is put in its place meanwhile."""
+    name, file = item
     with open(file, "rb") as content:
         sha256, size = hashlib.file_digest(content, "sha256").hexdigest(), content.tell()
-        if (target := _object(key, name, sha256)) not in known:
+        target = _object(key, name, sha256)
+        if sha256 in copies:
+            bucket.copy(copies[sha256], target)
+        elif target not in known:
             content.seek(0)
             bucket.put(target, content)
     return name, {"bytes": size, "sha256": sha256}
@@ -204,7 +252,7 @@ def _bring(tree: Any, path: Path, beat: Beat | None) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(prefix=".fetched-", dir=path.parent))
     try:
-        side_by_side(lambda item: _fetch(tree.key, *item, path, staging), list(tree.files.items()), beat)
+        side_by_side(partial(_fetch, tree.key, path, staging), tree.files.items(), beat)
         staging.chmod(0o755)
         if "" in tree.files:
             os.replace(staging / path.name, path)
@@ -215,7 +263,8 @@ def _bring(tree: Any, path: Path, beat: Beat | None) -> None:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def _fetch(key: str, name: str, file: dict[str, Any], path: Path, staging: Path) -> None:
+def _fetch(key: str, path: Path, staging: Path, item: tuple[str, dict[str, Any]]) -> None:
+    name, file = item
     target, mine = staging / (name or path.name), path / name if name else path
     target.parent.mkdir(parents=True, exist_ok=True)
     if mine.is_file() and mine.stat().st_size == file["bytes"] and _sum(mine) == file["sha256"]:

@@ -18,7 +18,7 @@ from accounts.limits import refuse_when_full
 from accounts.notice_models import Notification
 from accounts.services.notify import notify
 from accounts.stored_token import stored_token
-from finetune.core import hub, hub_models
+from finetune.core import hub, hub_models, store
 from finetune.core.errors import Conflict, DomainError, Unavailable, invalid_field
 from finetune.core.hub_models import HubModel
 from finetune.core.templatetags.ui import size
@@ -146,6 +146,7 @@ def _bring(model: LanguageModel, folder: Path) -> None:
     facts = asdict(inspect_model(folder))
     facts["license"] = facts["license"] or found.license[:100]
     directory = hub_transfer.publish(folder, model.pk)
+    _publish(model, directory)
     path = str(directory.relative_to(settings.DATA_DIR))
     if model.move(S.READY, when=S.DOWNLOADING, path=path, progress=None, error="", updated_at=timezone.now(), **facts):
         mark_latest(owner=model.owner, family=model.family)
@@ -153,6 +154,15 @@ def _bring(model: LanguageModel, folder: Path) -> None:
         _tell(model, Notification.Kind.DOWNLOAD_DONE, f"“{model.name}” is downloaded", "It can be trained and tried now.")
     else:
         hub_transfer.remove_model_files(model.pk)
+
+
+def _publish(model: LanguageModel, directory: Path) -> None:
+    """Let other machines have the files, before the row says that they are there."""
+    try:
+        store.publish(directory, beat=lambda: _still_wanted(model))
+    except hub_transfer.Stopped:
+        hub_transfer.remove_model_files(model.pk)
+        raise
 
 
 def _patiently(model: LanguageModel, work: Any) -> Any:

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from finetune.core import storage
+from finetune.core import storage, store
 from finetune.core.errors import Conflict, DomainError
 from finetune.core.templatetags.ui import size
 from models_app import hub_transfer
@@ -103,9 +103,14 @@ def _make(export: Export, folder: Path) -> None:
     work = ExportWork(export, folder)
     content = work.make()
     files = work.hashed(content)
-    target = export.directory
-    storage.remove_tree(target)
+    target = storage.export_dir(export.pk)
+    shutil.rmtree(target, ignore_errors=True)
     content.replace(target)
+    try:
+        store.publish(target, beat=work.beat)
+    except hub_transfer.Stopped:
+        storage.remove_tree(target)
+        raise
     made: dict[str, Any] = {"files": files, "bytes": sum(file["bytes"] for file in files), "checks": work.checks, "progress": None}
     if export.move(S.READY, when=S.RUNNING, error="", updated_at=timezone.now(), **made):
         announce(export.model)

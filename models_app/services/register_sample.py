@@ -9,6 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 
+from finetune.core import store
 from models_app.announce import announce
 from models_app.inspect_model import inspect_model
 from models_app.models import LanguageModel
@@ -42,6 +43,7 @@ def register_sample(*, owner: Any, directory: Path) -> LanguageModel:
         return model
     facts = asdict(inspect_model(directory))
     kept = keep_files(model=model, source_dir=directory)
+    store.publish(kept)
     values = {"path": str(kept.relative_to(settings.DATA_DIR)), "progress": None, **facts}
     model.move(LanguageModel.Status.READY, when=LanguageModel.Status.DOWNLOADING, **values)
     announce(model)

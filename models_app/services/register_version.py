@@ -9,7 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.db import IntegrityError, transaction
 
-from finetune.core import storage
+from finetune.core import storage, store
 from finetune.core.errors import Conflict, Invalid
 from models_app.announce import announce
 from models_app.inspect_model import inspect_model
@@ -35,13 +35,14 @@ def register_version(
     `origin` names the run: a second call with it completes or returns the same row, so a repeated delivery is harmless.
     The files are hard-linked (copied across file systems), so the run may be deleted or registered again.
     Invalid when the output is not a readable model; then no version is left behind. Conflict when `origin` is someone else's.
+    Unavailable when the shared store does not answer: the version waits for a call that can complete it.
     """
     values = {"base_model": base_model, "method": method, "adapter": adapter, "version_notes": notes, "metrics": metrics}
     version = _row(owner, family, origin, values)
     if version.status == LanguageModel.Status.READY:
         return version
     try:
-        keep_files(model=version, source_dir=source_dir)
+        store.publish(keep_files(model=version, source_dir=source_dir))
         _complete(version, base_model)
     except (Invalid, OSError):
         _forget(version)

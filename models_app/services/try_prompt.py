@@ -20,7 +20,7 @@ from typing import Any
 from asgiref.sync import sync_to_async
 from celery import shared_task
 
-from finetune.core import storage, streams
+from finetune.core import storage, store, streams
 from finetune.core.errors import Conflict, Unavailable, invalid_field
 from models_app.answering import BROKEN, answer_request
 from models_app.models import LanguageModel
@@ -84,7 +84,8 @@ def queue_prompt(
 
 
 def weights_of(model: LanguageModel, checkpoint: int | None = None) -> dict[str, str | None]:
-    """The directories that make up the model: the full weights and, for an adapter version, the adapter on them."""
+    """The directories that make up the model: the full weights and, for an adapter version, the adapter on them. As places
+    (storage.place_of), since the worker that reads them may be on another machine."""
     if checkpoint is not None:
         if model.job is None:
             raise invalid_field("checkpoint", f"“{model}” was not made by a job here, so it has no checkpoints.")
@@ -94,7 +95,7 @@ def weights_of(model: LanguageModel, checkpoint: int | None = None) -> dict[str,
     base = model.base_model if model.adapter else model
     if base is None or base.adapter or not (base.directory / "config.json").exists():
         raise Conflict(f"The weights of “{base or model}” are not on this machine.", code="model_missing")
-    return {"base": str(base.directory), "adapter": str(model.directory) if model.adapter else None}
+    return {"base": storage.place_of(base.directory), "adapter": storage.place_of(model.directory) if model.adapter else None}
 
 
 def checkpoint_weights(job: int, step: int, base: LanguageModel | None) -> dict[str, str | None]:
@@ -102,11 +103,11 @@ def checkpoint_weights(job: int, step: int, base: LanguageModel | None) -> dict[
     directory = storage.checkpoint_dir(job, step)
     if directory is None:
         raise invalid_field("checkpoint", f"There is no checkpoint of step {step} (any more).")
-    if not (directory / "adapter_config.json").exists():
-        return {"base": str(directory), "adapter": None}
+    if not (store.here(directory) / "adapter_config.json").exists():
+        return {"base": storage.place_of(directory), "adapter": None}
     if base is None:
         raise Conflict("The base model of this checkpoint is gone.", code="model_missing")
-    return {**weights_of(base), "adapter": str(directory)}
+    return {**weights_of(base), "adapter": storage.place_of(directory)}
 
 
 def _check(models: list[LanguageModel], messages: list[dict[str, str]], params: Params) -> None:

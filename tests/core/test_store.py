@@ -124,7 +124,7 @@ def test_deleting_removes_objects_and_other_machines_copies(on, objects):
     for place in ("runs/7/1/checkpoints/checkpoint-8", "runs/7/2/checkpoints/checkpoint-16", "runs/77/1/checkpoints/checkpoint-8"):
         store.publish(write(on("a") / place, weights=place))
     copy = store.here(on("b") / "runs" / "7" / "1" / "checkpoints" / "checkpoint-8")
-    mine = write(on("b") / "runs" / "7" / "1", log="mine")
+    mine = write(on("b") / "runs" / "77" / "1", log="mine")
 
     on("a")
     storage.remove_tree(storage.job_dir(7))
@@ -132,8 +132,9 @@ def test_deleting_removes_objects_and_other_machines_copies(on, objects):
     assert not storage.job_dir(7).exists()
 
     on("b")
-    assert store.tidy() == 1 and not copy.exists()
-    assert contents(mine)["log"] == "mine"  # what was never published is nobody else's to delete
+    assert write(storage.attempt_dir(7, 2), log="never published").exists()
+    assert store.tidy() == 2 and not copy.exists() and not storage.job_dir(7).exists()
+    assert contents(mine)["log"] == "mine" and store.tidy() == 0
 
 
 def test_objects_of_no_row_are_swept_after_a_day(on, objects, monkeypatch):

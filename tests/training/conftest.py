@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from finetune.core import storage
+from tests.bucket import bucket_environment, objects, on  # noqa: F401
 from tests.factories import make_base_model, make_job
 from tests.training.scripted import Scripted
 from training import supervisor

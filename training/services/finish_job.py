@@ -8,7 +8,8 @@ from typing import Any
 
 from django.utils import timezone
 
-from finetune.core.errors import DomainError
+from finetune.core import store
+from finetune.core.errors import DomainError, Unavailable
 from models_app.models import LanguageModel
 from models_app.services.register_version import register_version
 from training import failures
@@ -51,7 +52,8 @@ def finish_job(
     Succeeded: the output becomes a model version first, so exactly one exists however often this is repeated. A job that
     was being cancelled ends cancelled whatever else happened. A stop that nobody asked for (the machine went down) and
     a lost engine go back to the queue to resume, the latter MAX_RESTARTS times. Out of memory: the same with a smaller batch size,
-    where the job's options allow it. Raises LeaseLost when the lease is.
+    where the job's options allow it. Raises LeaseLost when the lease is, and Unavailable when the result is
+    ready and the shared store does not take it: call again.
     """
     job.refresh_from_db()
     entries = [entry] if event and (entry := to_entry(event)) else []
@@ -109,6 +111,8 @@ def _succeed(last: _Last) -> None:
     try:
         with held(last.lease):
             version = _register(job, run)
+    except Unavailable:  # the shared store: the caller asks again, and the version is completed then
+        raise
     except (DomainError, OSError) as error:
         logger.exception("The result of job %s could not be kept.", job.pk)
         told = failures.not_kept(run, error)
@@ -139,4 +143,5 @@ def _move(last: _Last, to: Status, reason: str, *, when: Any = RUNS, **values: A
 
 
 def _checkpoints(job: TrainingJob) -> bool:
-    return any(RunDir(job.run_dir).checkpoints.glob("checkpoint-*"))
+    folder = RunDir(job.run_dir).checkpoints
+    return any(folder.glob("checkpoint-*")) or bool(store.published(folder))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from finetune.core import storage
+from finetune.core import storage, store
 from finetune.core.errors import invalid_field
 from training.engine.rundir import RunDir
 from training.models import TrainingJob
@@ -20,7 +20,7 @@ def read_log(*, job: TrainingJob, tail: int | None = None, of: str = "engine") -
         raise invalid_field("of", "Choose engine or provider.")
     attempts = [RunDir(storage.attempt_dir(job.pk, number)) for number in range(1, job.attempt + 1)]
     files = [(run.path.name, run.log_file if of == "engine" else run.path / PROVIDER_LOG) for run in attempts]
-    texts = [(name, read_tail(file)) for name, file in files if file.exists()]
+    texts = [(name, read_tail(file)) for name, file in files if store.grown(file).exists()]
     if len(texts) > 1:
         parts = [f"=== attempt {number} ===\n{text}" for number, text in texts]
     else:
