@@ -48,9 +48,9 @@ def _beat_lives(**kwargs: Any) -> None:
 @worker_ready.connect
 def on_ready(sender: Any, **kwargs: Any) -> None:
     """Django is loaded and the broker answers."""
-    from finetune.core import store
+    from finetune.core import store_care
 
-    store.keep_tidy()
+    store_care.keep_tidy()
     queues = sender.app.amqp.queues.consume_from
     if "inference" in queues:
         from models_app import warm_models

@@ -97,9 +97,14 @@ class LanguageModel(Lifecycle):
         return self.status == self.Status.DOWNLOADING or self.push_status in (self.Push.QUEUED, self.Push.RUNNING)
 
     @property
+    def place(self) -> Path:
+        """Where the weights (or the adapter) lie; absolute."""
+        return settings.DATA_DIR / self.path if self.path else storage.model_dir(self.pk)
+
+    @property
     def directory(self) -> Path:
-        """Where the weights (or the adapter) are; absolute. Asking for it brings them here where another machine has them."""
-        return store.here(settings.DATA_DIR / self.path if self.path else storage.model_dir(self.pk))
+        """The same, for reading: asking for it brings them here where another machine has them."""
+        return store.here(self.place)
 
     @property
     def job(self) -> int | None:

@@ -7,40 +7,27 @@ last (docs/adr/0009). DATA_DIR/stored/<key> says which state of a tree is here. 
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import logging
 import os
-import re
 import shutil
 import tempfile
-import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
-from datetime import timedelta
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from django.apps import apps
 from django.conf import settings
-from django.db import connection
-from django.db.models import Q
 from django.utils import timezone
 
-from finetune.core import bucket
+from finetune.core import bucket, trees
 from finetune.core.errors import Unavailable
 from finetune.core.side_by_side import side_by_side
 
 logger = logging.getLogger(__name__)
-STATES, STATE = "stored", ".state"
-TIDY_SECONDS = 300.0
-REMEMBERED = timedelta(days=30)  # for machines that were switched off when something was deleted
-UNCLAIMED = timedelta(days=1)  # an object without a row is being published, or nobody's
-# Nothing but the directory of one row; a run or a part of a dataset may come again under its name.
-WHOLE = re.compile(r"(datasets|models|exports|runs)/[0-9]+")
+FETCHED = ".fetched-"  # begins the name of what is being brought here; a crash leaves it
 Beat = Callable[[], None]
 
 
@@ -57,12 +44,12 @@ def publish(path: Path, *, beat: Beat | None = None, like: Path | None = None) -
     """
     if not is_shared():
         return
-    key = _key(path)
+    key = trees.key_of(path)
     if key is None:
         raise ValueError(f"{path} is not under DATA_DIR")
-    with _alone(key):
-        before = _rows().filter(key=key).first()
-        known = _objects(key, before.files if before else {})
+    with trees.alone(key):
+        before = trees.rows().filter(key=key).first()
+        known = trees.objects_of(key, before.files) & {name for name, _ in bucket.names_below(f"{key}/")} if before else set()
         copies = _by_sum(like) if like else {}
         try:
             files = dict(side_by_side(partial(_send, key, known, copies), _listing(path), beat))
@@ -70,10 +57,10 @@ def publish(path: Path, *, beat: Beat | None = None, like: Path | None = None) -
             with suppress(Unavailable):
                 _sweep(key, keep=known)
             raise
-        digest, now = _digest(files), _objects(key, files)
+        digest, now = _digest(files), trees.objects_of(key, files)
         values = {"files": files, "digest": digest, "bytes": sum(file["bytes"] for file in files.values()), "gone_at": None}
-        _all_rows().update_or_create(key=key, defaults=values)
-        _note(key, digest)
+        trees.all_rows().update_or_create(key=key, defaults=values)
+        trees.note(key, digest)
         if known - now:
             with suppress(Unavailable):  # the nightly sweep finds them
                 _sweep(key, keep=now)
@@ -84,12 +71,12 @@ def here(path: Path, *, beat: Beat | None = None) -> Path:
 
     Everything is verified by its sum before it takes its place. Unavailable when the bucket does not answer or has lost it.
     """
-    if not is_shared() or (key := _key(path)) is None:
+    if not is_shared() or (key := trees.key_of(path)) is None:
         return path
-    tree = _rows().filter(key=key).first()
-    if tree is None or (tree.digest == _noted(key) and path.exists()):
+    tree = trees.rows().filter(key=key).first()
+    if tree is None or (tree.digest == trees.noted(key) and path.exists()):
         return path
-    with _alone(key):
+    with trees.alone(key):
         try:
             _refresh(key, path, beat)
         except bucket.Missing:  # another machine has just published a newer state: that one, then
@@ -98,26 +85,31 @@ def here(path: Path, *, beat: Beat | None = None) -> Path:
 
 
 def _refresh(key: str, path: Path, beat: Beat | None) -> None:
-    tree = _rows().filter(key=key).first()  # as it is now that nobody else here is at it
-    if tree and not (tree.digest == _noted(key) and path.exists()):
+    tree = trees.rows().filter(key=key).first()  # as it is now that nobody else here is at it
+    if tree and not (tree.digest == trees.noted(key) and path.exists()):
         _bring(tree, path, beat)
-        _note(key, tree.digest)
+        trees.note(key, tree.digest)
 
 
 def grown(path: Path) -> Path:
     """The same path of a file that only grows, such as a log: brought here when the bucket has more of it."""
-    if is_shared() and (key := _key(path)):
+    if is_shared() and (key := trees.key_of(path)):
         size = path.stat().st_size if path.exists() else 0
-        if _rows().filter(key=key, bytes__gt=size).exists():
+        if trees.rows().filter(key=key, bytes__gt=size).exists():
             return here(path)
     return path
 
 
 def published(path: Path) -> dict[Path, Any]:
     """Path → row of every tree in the bucket that is this path or lies below it; empty without a bucket."""
-    if not is_shared() or (key := _key(path)) is None:
+    if not is_shared() or (key := trees.key_of(path)) is None:
         return {}
-    return {settings.DATA_DIR / tree.key: tree for tree in _below(key)}
+    return {settings.DATA_DIR / tree.key: tree for tree in trees.below(key)}
+
+
+def is_damaged(tree: Any) -> bool:
+    """Whether the bucket has lost something of a published tree."""
+    return bool(trees.objects_of(tree.key, tree.files) - {name for name, _ in bucket.names_below(f"{tree.key}/")})
 
 
 def forget(path: Path) -> None:
@@ -125,99 +117,27 @@ def forget(path: Path) -> None:
 
     With a dataset, model, export or job as a whole, other machines also remove what they never published (`tidy`).
     """
-    if not is_shared() or (key := _key(path)) is None:
+    if not is_shared() or (key := trees.key_of(path)) is None:
         return
-    keys = list(_below(key).values_list("key", flat=True))
-    if WHOLE.fullmatch(key):
-        _all_rows().update_or_create(key=key, defaults={"files": {}, "digest": "", "bytes": 0, "gone_at": timezone.now()})
+    keys = list(trees.below(key).values_list("key", flat=True))
+    if trees.WHOLE.fullmatch(key):
+        trees.all_rows().update_or_create(key=key, defaults={"files": {}, "digest": "", "bytes": 0, "gone_at": timezone.now()})
     if keys:
-        _below(key).delete()
+        trees.below(key).delete()
     for each in keys:
-        _state_file(each).unlink(missing_ok=True)
+        trees.state_file(each).unlink(missing_ok=True)
         try:
             _sweep(each)
         except Unavailable as error:
             logger.warning("%s is left in the shared store: %s", each, error.message)
 
 
-def sweep() -> int:
-    """Remove objects that no row names and that are older than a day; gives their number."""
-    if not is_shared():
-        return 0
-    _all_rows().filter(gone_at__lt=timezone.now() - REMEMBERED).delete()
-    named = {name for tree in _rows().iterator() for name in _objects(tree.key, tree.files)}
-    before = timezone.now() - UNCLAIMED
-    lost = [name for name, when in bucket.names_below("") if when < before and name not in named]
-    bucket.delete(lost)
-    return len(lost)
-
-
-def tidy() -> int:
-    """Remove this machine's copies of what was deleted elsewhere; gives their number."""
-    if not is_shared():
-        return 0
-    root = settings.DATA_DIR / STATES
-    copies = {file.relative_to(root).as_posix().removesuffix(STATE) for file in root.rglob(f"[!.]*{STATE}")}
-    copies -= set(_rows().values_list("key", flat=True))
-    gone = _all_rows().exclude(gone_at=None).values_list("key", flat=True)
-    doomed = copies | {key for key in gone if (settings.DATA_DIR / key).exists()}
-    for key in doomed:
-        with _alone(key):
-            if not _rows().filter(key=key).exists():
-                _remove(settings.DATA_DIR / key)
-                _state_file(key).unlink(missing_ok=True)
-    return len(doomed)
-
-
-def keep_tidy() -> None:
-    """Tidy this machine from now on, in a thread of this process. Several processes doing so hurt nobody."""
-    if is_shared():
-        threading.Thread(target=_tidy_again_and_again, name="tidy-store", daemon=True).start()
-
-
-def _tidy_again_and_again() -> None:
-    while True:
-        try:
-            tidy()
-        except Exception:
-            logger.exception("Copies of deleted files could not be removed.")
-        finally:
-            connection.close()
-        time.sleep(TIDY_SECONDS)
-
-
-# --- Trees ------------------------------------------------------------------------------------------------------------------
-
-
-def _all_rows() -> Any:
-    return apps.get_model("core", "StoredTree").objects
-
-
-def _rows() -> Any:
-    return _all_rows().filter(gone_at=None)
-
-
-def _below(key: str) -> Any:
-    return _rows().filter(Q(key=key) | Q(key__startswith=f"{key}/"))
-
-
-def _key(path: Path) -> str | None:
-    """The path under DATA_DIR; None for one that lies elsewhere, such as in the Hub cache."""
-    return path.relative_to(settings.DATA_DIR).as_posix() if path.is_relative_to(settings.DATA_DIR) else None
-
-
-def _object(key: str, name: str, sha256: str) -> str:
-    return f"{key}/{sha256}/{name or Path(key).name}"
-
-
-def _objects(key: str, files: dict[str, Any]) -> set[str]:
-    return {_object(key, name, file["sha256"]) for name, file in files.items()}
-
-
 def _by_sum(path: Path) -> dict[str, str]:
     """Sum → object of every file that the bucket has at this path or below it."""
-    trees = _below(key) if (key := _key(path)) else ()
-    return {file["sha256"]: _object(tree.key, name, file["sha256"]) for tree in trees for name, file in tree.files.items()}
+    found = trees.below(key) if (key := trees.key_of(path)) else ()
+    return {
+        file["sha256"]: trees.object_name(tree.key, name, file["sha256"]) for tree in found for name, file in tree.files.items()
+    }
 
 
 def _digest(files: dict[str, Any]) -> str:
@@ -238,7 +158,7 @@ def _send(key: str, known: set[str], copies: dict[str, str], item: tuple[str, Pa
     name, file = item
     with open(file, "rb") as content:
         sha256, size = hashlib.file_digest(content, "sha256").hexdigest(), content.tell()
-        target = _object(key, name, sha256)
+        target = trees.object_name(key, name, sha256)
         if sha256 in copies:
             bucket.copy(copies[sha256], target)
         elif target not in known:
@@ -250,14 +170,14 @@ def _send(key: str, known: set[str], copies: dict[str, str], item: tuple[str, Pa
 def _bring(tree: Any, path: Path, beat: Beat | None) -> None:
     """Fetch beside the place, verify, and let it take the place."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=".fetched-", dir=path.parent))
+    staging = Path(tempfile.mkdtemp(prefix=FETCHED, dir=path.parent))
     try:
         side_by_side(partial(_fetch, tree.key, path, staging), tree.files.items(), beat)
         staging.chmod(0o755)
         if "" in tree.files:
             os.replace(staging / path.name, path)
         else:
-            _remove(path)
+            trees.remove(path)
             os.replace(staging, path)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
@@ -268,11 +188,18 @@ def _fetch(key: str, path: Path, staging: Path, item: tuple[str, dict[str, Any]]
     target, mine = staging / (name or path.name), path / name if name else path
     target.parent.mkdir(parents=True, exist_ok=True)
     if mine.is_file() and mine.stat().st_size == file["bytes"] and _sum(mine) == file["sha256"]:
-        os.link(mine, target)
+        _link(mine, target)
         return
-    bucket.get(_object(key, name, file["sha256"]), target)
+    bucket.get(trees.object_name(key, name, file["sha256"]), target)
     if _sum(target) != file["sha256"]:
         raise Unavailable(f"{key} is damaged in the shared store.", code="file_damaged")
+
+
+def _link(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # a file system without links
+        shutil.copy2(source, target)
 
 
 def _sum(file: Path) -> str:
@@ -282,50 +209,4 @@ def _sum(file: Path) -> str:
 
 def _sweep(key: str, keep: Iterable[str] = ()) -> None:
     """Remove the objects of one tree, but those to keep."""
-    bucket.delete([name for name, _ in bucket.names_below(f"{key}/") if name not in set(keep) and _is_of(key, name)])
-
-
-def _is_of(key: str, name: str) -> bool:
-    """Whether the object belongs to this tree itself and not to one below it."""
-    part = name.removeprefix(f"{key}/").partition("/")[0]
-    return len(part) == 64 and set(part) <= set("0123456789abcdef")
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
-
-
-# --- What is here -----------------------------------------------------------------------------------------------------------
-
-
-def _state_file(key: str) -> Path:
-    return settings.DATA_DIR / STATES / f"{key}{STATE}"
-
-
-def _noted(key: str) -> str:
-    try:
-        return _state_file(key).read_text()
-    except OSError:
-        return ""
-
-
-def _note(key: str, digest: str) -> None:
-    file = _state_file(key)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    staged = file.with_name(f".{file.name}.{os.getpid()}")
-    staged.write_text(digest)
-    os.replace(staged, file)
-
-
-@contextmanager
-def _alone(key: str) -> Iterator[None]:
-    """One process of this machine at a time works on a tree; the system takes the lock away from a dead one."""
-    folder = settings.DATA_DIR / STATES
-    folder.mkdir(exist_ok=True)
-    number = hashlib.sha256(key.encode()).digest()[0]  # some trees share a lock: so there is a fixed number of files
-    with open(folder / f".lock-{number}", "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+    bucket.delete([name for name, _ in bucket.names_below(f"{key}/") if name not in set(keep) and trees.is_of(key, name)])

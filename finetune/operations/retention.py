@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db.models import Q
 from django.utils import timezone
 
-from finetune.core import storage
+from finetune.core import storage, store
 from models_app.models import LanguageModel
 from training.engine import datacache
 from training.models import TrainingJob
@@ -22,17 +22,18 @@ ENDED_BADLY = (Status.FAILED, Status.CANCELLED)
 DEBRIS_SECONDS = 86400  # nothing is being written for a day without a byte
 GONE = ".gone-"  # begins the name of what prune_files is deleting; a crash leaves it
 STAGED = {
-    "datasets": (".[0-9]*-*", "*/.hub-*", f"*/{GONE}*"),
-    "models": (".[0-9]*-*",),
-    "exports": (".[0-9]*-part", ".ollama-*-part"),
-    "runs": (f"{GONE}*", f"*/*/{GONE}*"),
+    "datasets": (".[0-9]*-*", "*/.hub-*", f"*/{GONE}*", f"*/{store.FETCHED}*"),
+    "models": (".[0-9]*-*", f"{store.FETCHED}*"),
+    "exports": (".[0-9]*-part", ".ollama-*-part", f"{store.FETCHED}*"),
+    "runs": (f"{GONE}*", f"*/*/{GONE}*", f"*/*/{store.FETCHED}*", f"*/*/checkpoints/{store.FETCHED}*"),
     "cache": (f"prepared/{GONE}*",),
 }
 
 
 @dataclass(frozen=True)
 class Removable:
-    """A file or directory that a rule lets go. `job` is whose it is: it must still be ended when it is removed."""
+    """A file or directory that a rule lets go, here and in the shared store. `job` is whose it is: it must still be ended when it is
+    removed."""
 
     path: Path
     rule: str
@@ -52,20 +53,23 @@ def removable() -> Iterator[Removable]:
 def _failed_runs() -> Iterator[Removable]:
     for job in _ended(settings.RETAIN_FAILED_RUN_DAYS, ENDED_BADLY):
         root = storage.job_dir(job)
-        if root.is_dir() and not _holds_a_model(root):
+        if (root.is_dir() or store.published(root)) and not _holds_a_model(root):
             yield _found(root, "failed_runs", job)
 
 
 def _checkpoints() -> Iterator[Removable]:
     for job in _ended(settings.RETAIN_CHECKPOINT_DAYS, TrainingJob.FINISHED):
-        for folder in storage.job_dir(job).glob("*/checkpoints"):
-            if any(folder.iterdir()) and not _holds_a_model(folder):
+        root = storage.job_dir(job)
+        shared = {path.parent for path in store.published(root) if path.parent.name == "checkpoints"}
+        for folder in sorted({*root.glob("*/checkpoints"), *shared}):
+            if (folder in shared or any(folder.iterdir())) and not _holds_a_model(folder):
                 yield _found(folder, "checkpoints", job)
 
 
 def _logs() -> Iterator[Removable]:
     for job in _ended(settings.RETAIN_LOG_DAYS, TrainingJob.FINISHED):
-        for file in storage.job_dir(job).glob("*/engine.log"):
+        root = storage.job_dir(job)
+        for file in sorted({*root.glob("*/engine.log"), *(path for path in store.published(root) if path.name == "engine.log")}):
             yield _found(file, "logs", job)
 
 
@@ -112,7 +116,8 @@ def _untouched(path: Path) -> bool:
 
 
 def _found(path: Path, rule: str, job: int | None = None) -> Removable:
-    return Removable(path, rule, path.stat().st_size if path.is_file() else freed_bytes(path), job)
+    here = path.stat().st_size if path.is_file() else freed_bytes(path)
+    return Removable(path, rule, here + sum(tree.bytes for tree in store.published(path).values()), job)
 
 
 def freed_bytes(folder: Path) -> int:

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from finetune import env
 from finetune.core import bucket as door
-from finetune.core import storage, store
+from finetune.core import storage, store, store_care
 from finetune.core.errors import Unavailable
 from finetune.core.models import StoredTree
 from tests import bucket
@@ -60,7 +60,7 @@ def test_without_a_bucket_nothing_happens(settings, tmp_path):
     store.publish(path)  # neither asked nor written, not even the database: this test has none
     assert store.here(path) == path and store.published(path) == {}
     store.forget(path)
-    assert store.sweep() == store.tidy() == 0 and not list(tmp_path.iterdir())
+    assert store_care.sweep() == store_care.tidy() == 0 and not list(tmp_path.iterdir())
 
 
 def test_a_torn_upload_is_never_used(on, objects, monkeypatch):
@@ -133,18 +133,18 @@ def test_deleting_removes_objects_and_other_machines_copies(on, objects):
 
     on("b")
     assert write(storage.attempt_dir(7, 2), log="never published").exists()
-    assert store.tidy() == 2 and not copy.exists() and not storage.job_dir(7).exists()
-    assert contents(mine)["log"] == "mine" and store.tidy() == 0
+    assert store_care.tidy() == 2 and not copy.exists() and not storage.job_dir(7).exists()
+    assert contents(mine)["log"] == "mine" and store_care.tidy() == 0
 
 
 def test_objects_of_no_row_are_swept_after_a_day(on, objects, monkeypatch):
     store.publish(write(on("a") / "models" / "5", weights="one"))
     store.publish(write(on("a") / "models" / "6", weights="two"))
     StoredTree.objects.filter(key="models/6").delete()
-    assert store.sweep() == 0
+    assert store_care.sweep() == 0
     later = timezone.now() + timedelta(days=2)
     monkeypatch.setattr(timezone, "now", lambda: later)
-    assert store.sweep() == 1 and len(objects()) == 1
+    assert store_care.sweep() == 1 and len(objects()) == 1
 
 
 def test_a_growing_file_is_never_replaced_by_less_of_it(on):

@@ -8,8 +8,8 @@ from typing import Any
 
 from django.conf import settings
 
-from datasets_app.models import Dataset
-from finetune.core import storage
+from datasets_app.models import ROWS, Dataset
+from finetune.core import storage, store
 from finetune.core.templatetags.ui import size
 from finetune.operations.findings import OK, WARN, Finding
 from models_app.models import Export, LanguageModel
@@ -18,8 +18,8 @@ from training.models import TrainingJob
 NAME = "orphans"
 FOLDERS: dict[str, Any] = {"datasets": Dataset, "models": LanguageModel, "exports": Export, "runs": TrainingJob}
 READY: dict[str, tuple[Any, Callable[[Any], Path]]] = {
-    "datasets": (Dataset.objects.filter(status=Dataset.Status.READY), lambda row: row.rows_file),
-    "models": (LanguageModel.objects.filter(status=LanguageModel.Status.READY), lambda row: row.directory),
+    "datasets": (Dataset.objects.filter(status=Dataset.Status.READY), lambda row: row.directory / ROWS),
+    "models": (LanguageModel.objects.filter(status=LanguageModel.Status.READY), lambda row: row.place),
 }
 
 
@@ -44,7 +44,9 @@ def _files_without_rows() -> Iterator[Finding]:
 
 def _rows_without_files() -> Iterator[Finding]:
     for name, (rows, place) in READY.items():
-        lost = [str(row.pk) for row in rows.order_by("pk").iterator() if not place(row).exists()]
+        shared = store.published(settings.DATA_DIR / name)
+        places = ((row.pk, place(row)) for row in rows.order_by("pk").iterator())
+        lost = [str(pk) for pk, path in places if path not in shared and not path.exists()]
         if lost:
             text = f"{len(lost)} {name} say that they are ready and have no files: {', '.join(lost[:5])}{' …' if len(lost) > 5 else ''}."
             yield Finding(NAME, WARN, text, "Restore a backup, or delete them in the product; jobs on them will fail.")

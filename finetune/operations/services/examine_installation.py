@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 from django.db import DatabaseError
 
 from finetune.core.logs import redact
-from finetune.operations.checks import broker, clock, database, devices, files, hub, keys, orphans, workers
+from finetune.operations.checks import broker, clock, database, devices, files, hub, keys, orphans, shared_store, workers
 from finetune.operations.findings import BAD, WARN, Finding
 
-CHECKS = (database, broker, workers, files, devices, keys, hub, clock, orphans)
-NEEDS = {workers: broker, keys: database, orphans: database}
+CHECKS = (database, broker, workers, files, shared_store, devices, keys, hub, clock, orphans)
+NEEDS = {workers: broker, keys: database, orphans: database, shared_store: database}
 
 
 def examine_installation() -> list[Finding]:

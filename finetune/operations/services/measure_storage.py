@@ -10,7 +10,7 @@ from typing import Any
 
 from accounts.models import User
 from datasets_app.models import Dataset
-from finetune.core import storage
+from finetune.core import storage, store_care
 from models_app.models import Export, LanguageModel
 from training.models import TrainingJob
 
@@ -29,6 +29,7 @@ def measure_storage(*, user: User | None = None) -> dict[int, dict[str, int]]:
     with the kind that comes first. Models in the Hub cache are shared by everybody and count for nobody. Four queries.
     """
     seen: set[tuple[int, int, int]] = set()
+    shared = store_care.sizes()
     used: dict[int, dict[str, int]] = defaultdict(lambda: dict.fromkeys([kind for kind, *_ in KINDS], 0))
     if user is not None:
         used[user.pk] = dict.fromkeys([kind for kind, *_ in KINDS], 0)
@@ -36,7 +37,8 @@ def measure_storage(*, user: User | None = None) -> dict[int, dict[str, int]]:
         rows = model.objects.order_by() if user is None else model.objects.for_user(user).order_by()
         for pk, owner in rows.values_list("pk", "owner_id"):
             files = dict(_files(directory(pk), owner))
-            used[owner][kind] += sum(size for key, size in files.items() if key not in seen)
+            here = sum(size for key, size in files.items() if key not in seen)
+            used[owner][kind] += max(here, shared.get(f"{kind}/{pk}", 0))  # a machine has what it needed, the shared store has all
             seen.update(files)
     return {owner: {**kinds, "total": sum(kinds.values())} for owner, kinds in used.items()}
 

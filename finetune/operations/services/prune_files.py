@@ -9,7 +9,8 @@ import uuid
 from celery import shared_task
 from django.db import transaction
 
-from finetune.core import storage
+from finetune.core import storage, store, store_care
+from finetune.core.errors import Unavailable
 from finetune.operations.retention import GONE, Removable, removable
 from training.models import TrainingJob
 
@@ -31,7 +32,8 @@ def _remove(found: Removable) -> bool:
         with transaction.atomic():
             if found.job is not None and not _still_ended(found.job):
                 return False
-            os.replace(found.path, doomed)
+            if found.path.exists():
+                os.replace(found.path, doomed)
     except OSError as error:
         logger.warning("%s could not be removed: %s", found.path, error)
         return False
@@ -39,6 +41,7 @@ def _remove(found: Removable) -> bool:
         storage.remove_tree(doomed)
     else:
         doomed.unlink(missing_ok=True)
+    store.forget(found.path)
     return True
 
 
@@ -53,3 +56,7 @@ def prune() -> None:
     gone = prune_files()
     if gone:
         logger.info("Removed %s files and directories, %s bytes.", len(gone), sum(found.bytes for found in gone))
+    try:
+        store_care.sweep()
+    except Unavailable as error:
+        logger.warning("The shared store was not swept: %s", error)
