@@ -20,6 +20,7 @@ from datasets_app.formats.source import Source
 from datasets_app.models import Dataset
 from datasets_app.services.upload_dataset import upload_dataset
 from datasets_app.services.validate_dataset import ingest
+from tests.bucket import bucket_environment, objects, on  # noqa: F401
 
 Read = Callable[[bytes, str], list[Row | Problem]]
 

@@ -10,6 +10,7 @@ from django.conf import settings
 
 from accounts.models import User
 from finetune.core import storage
+from tests.bucket import bucket_environment, objects, on  # noqa: F401
 from tests.factories import make_base_model, make_job
 from training.models import TrainingJob
 
