@@ -44,7 +44,7 @@ def test_it_is_uploaded_here_read_there_and_shown_elsewhere(alice: User, on: On,
     on("another web")
     assert preview_dataset(dataset=dataset, offset=3, limit=2).rows[0]["line"] == 4
     assert preview_dataset(dataset=dataset, rule="duplicate", offset=0, limit=5).total == 1
-    assert b"".join(download_dataset(dataset=dataset, format="original").content) == jsonl(*TWICE)
+    assert b"".join(download_dataset(dataset=dataset, format="original").chunks) == jsonl(*TWICE)
     split_dataset(dataset=dataset, train=0.8, validation=0.2)
 
     on("worker")
