@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from django.db import transaction
 
 from accounts.models import User
 from datasets_app.models import Dataset
@@ -36,7 +35,9 @@ def read_on(machine: Path, dataset: Dataset) -> Dataset:
     return dataset
 
 
-def test_it_is_uploaded_here_read_there_and_shown_elsewhere(alice: User, on: On, objects) -> None:
+def test_it_is_uploaded_here_read_there_and_shown_elsewhere(
+    alice: User, on: On, objects, django_capture_on_commit_callbacks
+) -> None:
     on("web")
     dataset = upload(alice)
     dataset = read_on(on("worker"), dataset)
@@ -51,16 +52,18 @@ def test_it_is_uploaded_here_read_there_and_shown_elsewhere(alice: User, on: On,
     dataset.refresh_from_db()
     assert preview_dataset(dataset=dataset, split="validation", offset=0, limit=50).total == dataset.splits["validation"]
     before = dataset.split_plan["folder"]
-    split_dataset(dataset=dataset, train=0.5, validation=0.5)
+    with django_capture_on_commit_callbacks(execute=True):
+        split_dataset(dataset=dataset, train=0.5, validation=0.5)
     assert not any(before in name for name in objects())
 
     fixed = fix_dataset(dataset=dataset, rules=["duplicate"])
     fixed = read_on(on("a third worker"), fixed)
     assert fixed.report["valid_rows"] == 20
 
-    for each in (fixed, dataset):
-        with transaction.atomic():
+    with django_capture_on_commit_callbacks(execute=True):
+        for each in (fixed, dataset):
             delete_dataset(dataset=each)
+    assert objects() == []
 
 
 def test_read_anew_with_another_mapping_the_old_rows_are_shown_nowhere(alice: User, on: On) -> None:
