@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.contrib.auth.decorators import login_not_required
 from django.urls import include, path
-from drf_spectacular.views import SpectacularAPIView, SpectacularRedocView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularAPIView
 from rest_framework.permissions import AllowAny
 
 import accounts.urls
@@ -14,8 +14,7 @@ import finetune.operations.urls
 import models_app.urls
 import training.urls
 from finetune import health
-
-open_docs = {"permission_classes": [AllowAny], "authentication_classes": []}
+from finetune.core.api_docs import RedocPage, SwaggerPage
 
 urlpatterns = [
     path("healthz", login_not_required(health.healthz), name="healthz"),
@@ -36,9 +35,9 @@ urlpatterns = [
     path("api/", include(training.urls.api)),
     path("api/dashboard/", include(finetune.dashboard.urls.api)),
     path("v1/", include(finetune.openai.urls.api)),
-    path("api/schema", SpectacularAPIView.as_view(**open_docs), name="api-schema"),
-    path("api/docs", SpectacularSwaggerView.as_view(url_name="api-schema", **open_docs), name="api-docs"),
-    path("api/redoc", SpectacularRedocView.as_view(url_name="api-schema", **open_docs), name="api-redoc"),
+    path("api/schema", SpectacularAPIView.as_view(permission_classes=[AllowAny], authentication_classes=[]), name="api-schema"),
+    path("api/docs", SwaggerPage.as_view(), name="api-docs"),
+    path("api/redoc", RedocPage.as_view(), name="api-redoc"),
 ]
 websocket = [*datasets_app.urls.websocket, *models_app.urls.websocket, *training.urls.websocket]
 handler404 = "finetune.dashboard.pages.not_found"

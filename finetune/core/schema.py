@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.plumbing import get_doc
 from rest_framework import serializers
 
 METHODS = ("get", "post", "put", "patch", "delete")
@@ -67,8 +68,55 @@ REQUESTS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
+# Of operations that Django REST framework writes by itself, and so nobody's docstring describes.
+SUMMARIES = {
+    "api_training_list": "Your jobs",
+    "api_training_create": "Create a job; with `start` it is queued at once",
+    "api_training_retrieve": "One job",
+    "api_training_partial_update": "Rename a job, or change a draft",
+    "api_training_destroy": "Delete a job that has ended, with its files",
+    "api_training_start_create": "Put a draft into the queue",
+    "api_training_cancel_create": "Stop a job; its checkpoints stay",
+    "api_training_resume_create": "Go on from a checkpoint, the newest unless one is named",
+    "api_training_clone_create": "A draft with the same options",
+    "api_training_checkpoints_list": "A job's checkpoints",
+    "api_training_command_retrieve": "How to run the job by hand",
+    "api_training_events_retrieve": "What happened, from a place in its history on",
+    "api_training_files_list": "The files of a run",
+    "api_training_logs_retrieve": "The engine's log",
+    "api_training_metrics_retrieve": "The curves, thinned to what a chart can show",
+    "api_training_status_retrieve": "Status, progress and last metrics: cheap to ask often",
+    "api_models_evaluations_retrieve": "One evaluation",
+    "api_training_templates_list": "Templates: the built-in ones, then yours",
+    "api_training_templates_create": "Save a template",
+    "api_training_templates_retrieve": "One template",
+    "api_training_templates_update": "Change a template of yours",
+    "api_training_templates_destroy": "Delete a template of yours",
+}
+TAGS = {
+    "auth": "Account",
+    "datasets": "Datasets",
+    "models": "Models",
+    "training": "Training",
+    "dashboard": "Dashboard",
+    "v1": "OpenAI-compatible",
+}
+
+
 class Schema(AutoSchema):
-    """Says of a field that is only read that it may be empty, where its column may: until something has happened."""
+    """Groups operations by what they are about, and says of a field that is only read that it may be empty, where its column may."""
+
+    def get_tags(self) -> list[str]:
+        parts = self.path.strip("/").split("/")
+        name = parts[1] if parts[0] == "api" else parts[0]
+        return [TAGS.get(name, name)]
+
+    def get_description(self) -> str:
+        """The operation's own words. Those of its class are about several, unless it has only this one."""
+        action = getattr(self.view, "action", None)
+        told = get_doc(getattr(self.view, action or self.method.lower(), None) or object())
+        alone = action is None and sum(hasattr(self.view, method) for method in METHODS) == 1
+        return told or (get_doc(self.view.__class__) if alone else "")
 
     def _map_serializer_field(self, field: Any, direction: Any, bypass_extensions: bool = False) -> Any:
         described = super()._map_serializer_field(field, direction, bypass_extensions)
@@ -117,7 +165,17 @@ def _response(words: str, example: dict[str, Any]) -> dict[str, Any]:
     return {"description": words, "content": {"application/json": {"schema": schema, "example": example}}}
 
 
+def _summarise(operation: dict[str, Any]) -> None:
+    """A line for the list of operations: what was given, or the description's first sentence."""
+    told = operation.get("description", "").strip()
+    first, _, rest = told.partition(". ")
+    operation.setdefault("summary", SUMMARIES.get(operation["operationId"]) or first.replace("\n", " ").rstrip("."))
+    if first and not rest and operation["summary"] == first.replace("\n", " ").rstrip("."):
+        del operation["description"]
+
+
 def _describe(path: str, method: str, operation: dict[str, Any]) -> None:
+    _summarise(operation)
     body = operation.get("requestBody", {}).get("content", {})
     if example := REQUESTS.get(operation["operationId"]):
         for media, content in body.items():

@@ -30,7 +30,6 @@ THEIR_NAMES = {"max_new_tokens": "max_tokens", "prompt": "messages"}
 class ChatCompletionsView(OpenAIView):
     @extend_schema(
         operation_id="openai_create_chat_completion",
-        tags=["v1"],
         summary="A model's next message",
         request=ChatSerializer,
         responses={

@@ -39,7 +39,6 @@ class FilesView(OpenAIView):
 
     @extend_schema(
         operation_id="openai_list_files",
-        tags=["v1"],
         summary="Your files",
         parameters=[LIMIT, AFTER, OpenApiParameter("order", enum=["asc", "desc"]), OpenApiParameter("purpose", str)],
         responses={200: FileListSerializer, **errors(400)},
@@ -52,7 +51,6 @@ class FilesView(OpenAIView):
 
     @extend_schema(
         operation_id="openai_create_file",
-        tags=["v1"],
         summary="Upload examples",
         request={"multipart/form-data": NewFileSerializer},
         responses={200: FileSerializer, **errors(400, 413, 415)},
@@ -66,15 +64,12 @@ class FilesView(OpenAIView):
 
 
 class FileView(OpenAIView):
-    @extend_schema(
-        operation_id="openai_retrieve_file", tags=["v1"], summary="One file", responses={200: FileSerializer, **errors(404)}
-    )
+    @extend_schema(operation_id="openai_retrieve_file", summary="One file", responses={200: FileSerializer, **errors(404)})
     def get(self, request: Request, ref: str) -> Response:
         return Response(file_object(find_or_404(rows_of(self), ref, "file")))
 
     @extend_schema(
         operation_id="openai_delete_file",
-        tags=["v1"],
         summary="Delete a file that no job uses",
         responses={200: DeletedSerializer, **errors(404, 409)},
     )
@@ -88,7 +83,6 @@ class FileView(OpenAIView):
 class FileContentView(OpenAIView):
     @extend_schema(
         operation_id="openai_download_file",
-        tags=["v1"],
         summary="The uploaded bytes",
         responses={(200, "application/octet-stream"): OpenApiTypes.BINARY, **errors(404, 409)},
     )

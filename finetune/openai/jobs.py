@@ -45,7 +45,6 @@ def jobs_of(view: OpenAIView) -> Any:
 class JobsView(OpenAIView):
     @extend_schema(
         operation_id="openai_list_jobs",
-        tags=["v1"],
         summary="Your fine-tuning jobs",
         parameters=[LIMIT, AFTER],
         responses={200: shapes.JobListSerializer, **errors(400)},
@@ -56,7 +55,6 @@ class JobsView(OpenAIView):
 
     @extend_schema(
         operation_id="openai_create_job",
-        tags=["v1"],
         summary="Start a fine-tuning job",
         request=NewJobSerializer,
         responses={200: shapes.JobSerializer, **errors(400, 415)},
@@ -107,9 +105,7 @@ def _method(form: dict[str, Any]) -> tuple[str, dict[str, Any]]:
 
 
 class JobView(OpenAIView):
-    @extend_schema(
-        operation_id="openai_retrieve_job", tags=["v1"], summary="One job", responses={200: shapes.JobSerializer, **errors(404)}
-    )
+    @extend_schema(operation_id="openai_retrieve_job", summary="One job", responses={200: shapes.JobSerializer, **errors(404)})
     def get(self, request: Request, ref: str) -> Response:
         return Response(shapes.job_object(find_or_404(jobs_of(self), ref, "ftjob")))
 
@@ -117,7 +113,6 @@ class JobView(OpenAIView):
 class CancelView(OpenAIView):
     @extend_schema(
         operation_id="openai_cancel_job",
-        tags=["v1"],
         summary="Stop a job and keep its checkpoint",
         request=None,
         responses={200: shapes.JobSerializer, **errors(404, 409)},
@@ -129,7 +124,6 @@ class CancelView(OpenAIView):
 class EventsView(OpenAIView):
     @extend_schema(
         operation_id="openai_list_events",
-        tags=["v1"],
         summary="What happened to a job, newest first",
         parameters=[LIMIT, AFTER],
         responses={200: shapes.EventListSerializer, **errors(400, 404)},
@@ -145,7 +139,6 @@ class EventsView(OpenAIView):
 class CheckpointsView(OpenAIView):
     @extend_schema(
         operation_id="openai_list_checkpoints",
-        tags=["v1"],
         summary="A job's checkpoints, newest first; each may be asked as a model",
         parameters=[LIMIT, AFTER],
         responses={200: shapes.CheckpointListSerializer, **errors(400, 404)},

@@ -18,7 +18,6 @@ from models_app.services.delete_model import delete_model
 class ModelsView(OpenAIView):
     @extend_schema(
         operation_id="openai_list_models",
-        tags=["v1"],
         summary="Models that are ready",
         responses={200: ModelListSerializer, **errors()},
     )
@@ -35,15 +34,12 @@ class ModelView(OpenAIView):
             raise Http404
         return model
 
-    @extend_schema(
-        operation_id="openai_retrieve_model", tags=["v1"], summary="One model", responses={200: ModelSerializer, **errors(404)}
-    )
+    @extend_schema(operation_id="openai_retrieve_model", summary="One model", responses={200: ModelSerializer, **errors(404)})
     def get(self, request: Request, ref: str) -> Response:
         return Response(model_object(self._model(ref)))
 
     @extend_schema(
         operation_id="openai_delete_model",
-        tags=["v1"],
         summary="Delete a tuned model that nothing uses",
         responses={200: DeletedSerializer, **errors(404, 409)},
     )

@@ -21,6 +21,26 @@ def test_every_page_can_be_used_by_everybody(stack: Stack, filled: Filled) -> No
     assert found == []
 
 
+def test_the_apis_pages_ask_nobody_else_and_run_nothing_inline(stack: Stack) -> None:
+    """Swagger UI and ReDoc draw every operation under the same policy as all pages, and nothing goes to another host."""
+    told: list[str] = []
+    with chromium() as browser:
+        page = browser.new_page()
+        page.on("console", lambda message: told.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: told.append(str(error)))
+        page.on("request", lambda asked: told.append(asked.url) if stack.url not in asked.url else None)
+        for path in ("/api/redoc", "/api/docs"):
+            policy = page.goto(stack.url + path).headers["content-security-policy"]  # type: ignore[union-attr]
+            assert "unsafe" not in policy and "script-src 'self';" in policy
+            last = "[data-section-id$='openai_delete_model']" if path == "/api/redoc" else "#operations-Account-auth_api_keys"
+            page.locator(last).first.wait_for(state="attached", timeout=60_000)
+        page.locator("#operations-Account-auth_api_keys .opblock-summary-control").click()
+        page.get_by_role("button", name="Try it out").click()
+        page.get_by_role("button", name="Execute").click()
+        page.locator(".live-responses-table").get_by_text("not_authenticated").first.wait_for()
+    assert [text for text in told if "401" not in text] == []  # the console repeats the answer that was asked for
+
+
 def _walk(browser: Browser, stack: Stack, pages: dict[str, str], scheme: str, width: int, height: int) -> list[str]:
     context = browser.new_context(
         viewport={"width": width, "height": height},
