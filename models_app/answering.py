@@ -98,7 +98,7 @@ def _keep(pk: int, outputs: dict[str, dict[str, Any]]) -> None:
 
 def facts_of(answer: Answer) -> dict[str, Any]:
     """The numbers of an answer, as messages and stored outputs have them."""
-    names = ("tokens", "seconds", "tokens_per_second", "first_token_seconds", "load_seconds", "stop_reason")
+    names = ("prompt_tokens", "tokens", "seconds", "tokens_per_second", "first_token_seconds", "load_seconds", "stop_reason")
     return {name: getattr(answer, name) for name in names}
 
 

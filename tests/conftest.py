@@ -16,6 +16,13 @@ from tests.valkey import valkey_server
 PASSWORD = "a-long-enough-passphrase"
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    if "RECORD_ANSWERS" in os.environ:
+        from tests.answers import install
+
+        config.add_cleanup(install())
+
+
 @pytest.fixture(scope="session", autouse=True)
 def valkey() -> Iterator[str]:
     """The broker, channel layer and cache of the tests are a real Valkey, or the Redis that REDIS_URL names."""

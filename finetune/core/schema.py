@@ -8,6 +8,8 @@ from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import get_doc
 from rest_framework import serializers
 
+from finetune.core.answers import add_examples
+
 METHODS = ("get", "post", "put", "patch", "delete")
 # Code → (name of the component, description, example).
 REFUSALS: dict[str, tuple[str, str, dict[str, Any]]] = {
@@ -176,6 +178,7 @@ def _summarise(operation: dict[str, Any]) -> None:
 
 def _describe(path: str, method: str, operation: dict[str, Any]) -> None:
     _summarise(operation)
+    add_examples(operation)
     body = operation.get("requestBody", {}).get("content", {})
     if example := REQUESTS.get(operation["operationId"]):
         for media, content in body.items():

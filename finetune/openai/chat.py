@@ -73,12 +73,10 @@ def _reason(output: dict[str, Any]) -> str:
     return "length" if output["stop_reason"] == "length" else "stop"
 
 
-def _usage(output: dict[str, Any]) -> dict[str, int] | None:
-    """Tokens of prompt and answer; none while the worker does not count the prompt's."""
-    prompt = output.get("prompt_tokens")
-    if prompt is None:
-        return None
-    return {"prompt_tokens": prompt, "completion_tokens": output["tokens"], "total_tokens": prompt + output["tokens"]}
+def _usage(output: dict[str, Any]) -> dict[str, int]:
+    """Tokens of prompt and answer."""
+    prompt, answer = output["prompt_tokens"], output["tokens"]
+    return {"prompt_tokens": prompt, "completion_tokens": answer, "total_tokens": prompt + answer}
 
 
 async def _chunks(request_id: str, about: dict[str, Any], wants_usage: bool) -> AsyncIterator[str]:

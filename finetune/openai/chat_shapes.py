@@ -151,7 +151,7 @@ class CompletionSerializer(serializers.Serializer):
     created = serializers.IntegerField()
     model = serializers.CharField()
     choices = ChoiceSerializer(many=True)
-    usage = UsageSerializer(allow_null=True)
+    usage = UsageSerializer()
 
     class Meta:
         ref_name = "OpenAICompletion"

@@ -25,6 +25,15 @@ from training.services.list_run_files import list_checkpoints
 
 WAIT_FOR_FILE_SECONDS = 20.0
 
+# What OpenAI takes and this server has another place for. It is refused in these words, never ignored.
+ELSEWHERE = {
+    "validation_file": "A job here is evaluated on its own file's split “validation”: divide the file with "
+    "POST /api/datasets/{id}/split or on its page, and leave validation_file out.",
+    "metadata": "Jobs keep no metadata here. Name the job with suffix, and leave metadata out.",
+    "integrations": "Trackers are no part of this request: TensorBoard files are always written, others are set up on this server. "
+    "Leave integrations out.",
+}
+
 
 class NewJobSerializer(serializers.Serializer):
     model = serializers.CharField(help_text="An id of GET /v1/models, a name, or a repository of the Hub.")
@@ -61,7 +70,7 @@ class JobsView(OpenAIView):
     )
     def post(self, request: Request) -> Response:
         """Queued at once. A file that is still being read is waited for, 20 seconds at most."""
-        form = self.parsed(NewJobSerializer)
+        form = self.parsed(NewJobSerializer, ELSEWHERE)
         model = find_model(self.user, form["model"])
         if model is None:
             raise no_such_model(form["model"])

@@ -43,14 +43,19 @@ class OpenAIView(APIView):
     def user(self) -> User:
         return cast(User, self.request.user)
 
-    def parsed(self, shape: type[serializers.Serializer]) -> dict[str, Any]:
-        """The body in this shape; Invalid naming what it does not know, instead of leaving it out without a word."""
+    def parsed(self, shape: type[serializers.Serializer], known: dict[str, str] | None = None) -> dict[str, Any]:
+        """The body in this shape; Invalid naming what it does not know, instead of leaving it out without a word.
+
+        `known`: what OpenAI has and we have not → where it is done here.
+        """
         data: Any = self.request.data
         form = shape(data=data)
         form.is_valid(raise_exception=True)
         for name in data:
             if name not in form.fields and data[name] not in (None, [], {}, ""):
-                raise invalid_field(name, f"This server does not know “{name[:60]}”. Leave it out.", code="unknown_parameter")
+                words = (known or {}).get(name)
+                unknown = f"This server does not know “{name[:60]}”. Leave it out."
+                raise invalid_field(name, words or unknown, code="unsupported_parameter" if words else "unknown_parameter")
         return form.validated_data
 
 

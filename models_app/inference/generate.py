@@ -42,14 +42,15 @@ def generate(
             thinking=begins_thinking(session.tokenizer, prompt),
         )
         _run(session, prompt, _room(session.model, len(prompt), sampling.max_new_tokens), sampling, writer)
-    return _answer(writer, begun, started)
+    return _answer(writer, len(prompt), begun, started)
 
 
-def _answer(writer: Writer, begun: float, started: float) -> Answer:
+def _answer(writer: Writer, prompt_tokens: int, begun: float, started: float) -> Answer:
     first = writer.first_token_at
     return Answer(
         text=writer.text,
         thinking=writer.thinking,
+        prompt_tokens=prompt_tokens,
         tokens=writer.tokens,
         seconds=round(time.perf_counter() - started, 4),
         first_token_seconds=None if first is None else round(first - started, 4),

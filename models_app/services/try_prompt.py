@@ -2,7 +2,7 @@
 
 started   {models, comparison?}                                a worker has begun (loading a model may still take a while)
 token     {model_id, text, thinking?}                          `thinking`: true where the model only thinks
-done      {model_id, tokens, seconds, tokens_per_second, first_token_seconds, load_seconds, stop_reason: stop|length|cancelled}
+done      {model_id, prompt_tokens, tokens, seconds, tokens_per_second, first_token_seconds, load_seconds, stop_reason: stop|length|cancelled}
 failed    {model_id, message, code}                            this one can't answer; the others go on
 end       {}                                                   the last one
 error     {message, code}                                      the last one when something went wrong, or the only model can't answer
@@ -33,7 +33,7 @@ MAX_MODELS = 8
 MAX_NEW_TOKENS = 4096
 MAX_STOPS, MAX_STOP_LENGTH = 8, 100
 WORKER = "inference"  # the worker's heartbeat while it generates
-NOTHING: dict[str, Any] = {"text": "", "thinking": "", "tokens": 0, "seconds": 0.0, "first_token_seconds": None, "load_seconds": 0.0,
+NOTHING: dict[str, Any] = {"text": "", "thinking": "", "prompt_tokens": 0, "tokens": 0, "seconds": 0.0, "first_token_seconds": None, "load_seconds": 0.0,
            "tokens_per_second": 0.0, "stop_reason": "failed"}  # fmt: skip
 NO_WORKER = "The inference worker does not answer. Check that a worker for the queue “inference” is running, then try again."
 LOST_WORKER = "The inference worker stopped in the middle of the answer. Try again."
@@ -181,8 +181,8 @@ async def afollow(*, request_id: str) -> AsyncIterator[dict[str, Any]]:
 
 
 def gather(*, request_id: str) -> list[dict[str, Any]]:
-    """Wait for the whole answer: `[{model_id, text, thinking, tokens, seconds, tokens_per_second, first_token_seconds, load_seconds,
-    stop_reason, error}]`, in the order asked. One that can't answer has no text and no numbers, and the reason as `error`.
+    """Wait for the whole answer: `[{model_id, text, thinking, prompt_tokens, tokens, seconds, tokens_per_second, first_token_seconds,
+    load_seconds, stop_reason, error}]`, in the order asked. One that can't answer has no text and no numbers, and the reason as `error`.
 
     Unavailable when no worker begins in time; Conflict with the reason when none can answer.
     """

@@ -71,7 +71,9 @@ def test_from_a_file_to_a_conversation(client: openai.OpenAI, base: str, tmp_pat
     assert len({event.id for event in events}) == len(events)
     losses = [event.data["train_loss"] for event in events if event.type == "metrics" and "train_loss" in event.data]
     assert losses and losses[0] < losses[-1], "newest first, and it fell"
-    checkpoint = client.fine_tuning.jobs.checkpoints.list(job.id).data[0]
+    kept = list(client.fine_tuning.jobs.checkpoints.list(job.id, limit=1))
+    assert [row.step_number for row in kept] == sorted((row.step_number for row in kept), reverse=True)
+    checkpoint = kept[0]
 
     assert job.fine_tuned_model in [model.id for model in client.models.list()]
     messages = [{"role": "user", "content": "What is 2 and 3?"}]
@@ -79,9 +81,12 @@ def test_from_a_file_to_a_conversation(client: openai.OpenAI, base: str, tmp_pat
     whole = client.chat.completions.create(model=job.fine_tuned_model, **settings)  # type: ignore[call-overload]
     text = whole.choices[0].message.content
     assert text and whole.choices[0].finish_reason in {"stop", "length"}
-    parts = list(client.chat.completions.create(model=job.fine_tuned_model, stream=True, **settings))  # type: ignore[call-overload]
-    assert "".join(part.choices[0].delta.content or "" for part in parts) == text
-    assert parts[-1].choices[0].finish_reason == whole.choices[0].finish_reason
+    assert whole.usage.prompt_tokens > 5 and whole.usage.completion_tokens <= 12
+    counted = {"stream": True, "stream_options": {"include_usage": True}}
+    parts = list(client.chat.completions.create(model=job.fine_tuned_model, **counted, **settings))  # type: ignore[call-overload]
+    assert "".join(part.choices[0].delta.content or "" for part in parts[:-1]) == text
+    assert parts[-2].choices[0].finish_reason == whole.choices[0].finish_reason
+    assert parts[-1].usage == whole.usage
     if len(text) > 3:
         stopped = client.chat.completions.create(model=job.fine_tuned_model, stop=[text[2:4]], **settings)  # type: ignore[call-overload]
         assert stopped.choices[0].message.content == text[: text.index(text[2:4])]
@@ -107,5 +112,14 @@ def test_its_errors_are_the_clients_own(stack: Stack, client: openai.OpenAI, bas
     with pytest.raises(openai.BadRequestError) as refused:
         client.chat.completions.create(model=base, messages=[{"role": "user", "content": "x"}], n=2)
     assert refused.value.param == "n"
+    for name, value in {
+        "validation_file": "file-1",
+        "metadata": {"a": "b"},
+        "integrations": [{"type": "wandb", "wandb": {"project": "x"}}],
+    }.items():
+        with pytest.raises(openai.BadRequestError, match=f"eave {name} out"):
+            client.fine_tuning.jobs.create(model=base, training_file="file-1", **{name: value})  # type: ignore[arg-type]
+    with pytest.raises(openai.NotFoundError):
+        client.fine_tuning.jobs.pause("ftjob-1")
     with pytest.raises(openai.AuthenticationError):
         openai.OpenAI(base_url=f"{stack.url}/v1", api_key="sk-wrong", max_retries=0).models.list()

@@ -41,11 +41,18 @@ def reference(directory: Path, messages=HELLO, tokens: int = 12) -> str:
     return tokenizer.decode(out[0, ids["input_ids"].shape[1] :], skip_special_tokens=True)
 
 
+def prompt_of(directory: Path) -> list[int]:
+    from transformers import AutoTokenizer
+
+    told = AutoTokenizer.from_pretrained(directory).apply_chat_template(HELLO, add_generation_prompt=True, return_dict=True)
+    return told["input_ids"]
+
+
 def test_greedy_answers_are_what_transformers_answers(pool: ModelPool, tiny_dir: Path) -> None:
     result, pieces = answer(pool, Weights(base=str(tiny_dir)))
     assert result.text == "".join(pieces) == reference(tiny_dir)
     assert len(pieces) > 1
-    assert result.tokens > 0
+    assert result.tokens > 0 and result.prompt_tokens == len(prompt_of(tiny_dir))
     assert result.seconds > 0
     assert result.tokens_per_second == round(result.tokens / result.seconds, 2)
 

@@ -59,7 +59,7 @@ def test_it_streams_each_models_answer(
     outputs = gather(request_id=request_id)
     assert [output["text"] for output in outputs] == [texts[version.pk], texts[base.pk]]
     assert set(outputs[0]) == {
-        "model_id", "text", "thinking", "tokens", "seconds", "tokens_per_second", "first_token_seconds", "load_seconds", "stop_reason",
+        "model_id", "text", "thinking", "prompt_tokens", "tokens", "seconds", "tokens_per_second", "first_token_seconds", "load_seconds", "stop_reason",
         "error",
     }  # fmt: skip
     order = [message["model_id"] for message in found if message["type"] == "token"]

@@ -21,7 +21,7 @@ from tests.factories import make_job, make_version
 
 CHAT = "/v1/chat/completions"
 HELLO = [{"role": "developer", "content": "Be kind."}, {"role": "user", "content": [{"type": "text", "text": "Hi"}]}]
-DONE = {"tokens": 3, "seconds": 0.5, "tokens_per_second": 6.0, "stop_reason": "length"}
+DONE = {"prompt_tokens": 7, "tokens": 3, "seconds": 0.5, "tokens_per_second": 6.0, "stop_reason": "length"}
 
 
 @pytest.fixture
@@ -58,6 +58,7 @@ def test_a_whole_answer(bearer: APIClient, base: LanguageModel, worker: list) ->
     (choice,) = told.data["choices"]
     assert choice["message"]["content"] == "Hello you"
     assert (choice["finish_reason"], told.data["object"], told.data["model"]) == ("length", "chat.completion", "tiny")
+    assert told.data["usage"] == {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
     assert worker[0]["messages"] == [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Hi"}]
     params = worker[0]["params"]
     assert (params.max_new_tokens, params.temperature, params.top_p, params.seed) == (9, 0, 0.5, 3)
@@ -67,14 +68,15 @@ def test_a_whole_answer(bearer: APIClient, base: LanguageModel, worker: list) ->
 @pytest.mark.django_db(transaction=True)
 async def test_a_streamed_answer(alice: User, base: LanguageModel, worker: list) -> None:
     token = (await sync_to_async(issue_tokens)(user=alice))["access"]
-    body = json.dumps({"model": "tiny", "messages": HELLO, "stream": True})
+    body = json.dumps({"model": "tiny", "messages": HELLO, "stream": True, "stream_options": {"include_usage": True}})
     told = await AsyncClient().post(CHAT, body, "application/json", headers={"Authorization": f"Bearer {token}"})
     assert told.headers["Content-Type"] == "text/event-stream"
     lines = [line.decode() async for line in told.streaming_content]
     assert lines[-1] == "data: [DONE]\n\n"
     chunks = [json.loads(line.removeprefix("data: ")) for line in lines[:-1]]
-    assert "".join(chunk["choices"][0]["delta"].get("content", "") for chunk in chunks) == "Hello you"
-    assert chunks[-1]["choices"][0]["finish_reason"] == "length"
+    assert "".join(chunk["choices"][0]["delta"].get("content", "") for chunk in chunks[:-1]) == "Hello you"
+    assert chunks[-2]["choices"][0]["finish_reason"] == "length"
+    assert (chunks[-1]["choices"], chunks[-1]["usage"]["total_tokens"]) == ([], 10)
 
 
 BAD = {

@@ -62,6 +62,9 @@ BAD = {
     "batch": ({"hyperparameters": {"batch_size": 0.5}}, "batch_size"),
     "unknown number": ({"hyperparameters": {"magic": 1}}, "magic"),
     "validation file": ({"validation_file": "file-1"}, "validation_file"),
+    "metadata": ({"metadata": {"team": "a"}}, "metadata"),
+    "integrations": ({"integrations": [{"type": "wandb", "wandb": {"project": "x"}}]}, "integrations"),
+    "unknown": ({"magic": 1}, "magic"),
 }
 
 
@@ -69,6 +72,7 @@ BAD = {
 def test_what_cant_be_done_is_named(bearer: APIClient, base: LanguageModel, dataset: Dataset, change: dict, param: str) -> None:
     told = created(bearer, base, dataset, **change)
     assert (told.status_code, told.data["error"]["param"]) == (400, param), told.data
+    assert param not in views.ELSEWHERE or told.data["error"]["message"].endswith(f"eave {param} out.")
     assert not TrainingJob.objects.exists()
 
 
