@@ -11,7 +11,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run setup demo audit test test-servers test-gguf test-chaos test-cloud lint types worker bench bench-load shell openapi migrations screenshots
+.PHONY: help run setup demo audit test test-servers test-gguf test-chaos test-cloud lint types worker bench bench-load shell openapi migrations screenshots examples
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -38,8 +38,8 @@ test-gguf: setup $(VENV)/.test-packages ## GGUF files read by llama.cpp itself; 
 	$(PIP) -r tests/gguf-requirements.txt
 	$(BIN)/pytest tests/models_app/test_gguf_tokens.py $(ARGS)
 
-screenshots: setup $(VENV)/.test-packages ## photograph every page, three widths, light and dark, into FOLDER
-	$(BIN)/python -m tests.e2e.gallery $(or $(FOLDER),screenshots)
+screenshots: setup $(VENV)/.test-packages ## photograph every page, three widths, light and dark, into FOLDER; HANDBOOK=1 makes those of docs/
+	$(BIN)/python -m tests.e2e.gallery $(if $(HANDBOOK),--handbook,$(or $(FOLDER),screenshots))
 
 test-chaos: setup $(VENV)/.test-packages ## kill every part at every moment of a job's life; make test does a few of these
 	CHAOS=all $(BIN)/pytest tests/chaos $(ARGS)
@@ -65,6 +65,10 @@ types: $(VENV)/.test-packages ## static types
 
 worker: setup ## one more training worker for a running installation (same DATA_DIR or REDIS_URL)
 	@exec $(BIN)/python -m celery -A celery_worker worker -Q train --pool threads --concurrency 1 -n train-$$$$@%h --loglevel INFO
+
+examples: setup $(VENV)/.test-packages ## record the API answers that its schema shows as examples; those that still fit stay
+	RECORD_ANSWERS=1 $(BIN)/pytest -q tests/accounts tests/dashboard tests/datasets_app tests/models_app tests/openai tests/training
+	@$(MAKE) openapi
 
 bench: setup ## measure start-up; results are JSON
 	@for file in bench/*.py; do $(BIN)/python -m bench.$$(basename $$file .py) || exit 1; done

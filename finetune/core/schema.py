@@ -113,7 +113,7 @@ class Schema(AutoSchema):
         name = parts[1] if parts[0] == "api" else parts[0]
         return [TAGS.get(name, name)]
 
-    def get_description(self) -> str:
+    def get_description(self) -> str:  # type: ignore[override]  # as drf-spectacular has it
         """The operation's own words. Those of its class are about several, unless it has only this one."""
         action = getattr(self.view, "action", None)
         told = get_doc(getattr(self.view, action or self.method.lower(), None) or object())

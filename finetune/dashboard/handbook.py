@@ -21,13 +21,23 @@ CHAPTERS: dict[str, tuple[str, ...]] = {
     "Begin": ("getting-started", "data-formats", "methods", "models"),
     "Train": ("reading-curves", "hyperparameters", "out-of-memory", "estimates", "data-rules", "cloud"),
     "Use": ("ollama", "api", "cli"),
-    "Look up": ("faq", "glossary", "security", "operations", "engine", "architecture"),
+    "Look up": ("faq", "glossary", "security", "operations", "deployment", "engine", "architecture"),
 }
 SLUGS = tuple(slug for slugs in CHAPTERS.values() for slug in slugs)
+IMAGES = tuple(sorted(path.name for path in (DOCS / "images").glob("*.png")))
 EXAMPLES = tuple(sorted(path.name for path in (DOCS / "examples").glob("*.jsonl")))
-TAGS = {"a", "blockquote", "br", "code", "del", "em", "h1", "h2", "h3", "h4", "hr", "li", "ol", "p", "pre", "strong", "table", "tbody", "td", "th",
+TAGS = {"a", "blockquote", "br", "code", "del", "em", "h1", "h2", "h3", "h4", "hr", "img", "li", "ol", "p", "pre", "strong", "table", "tbody", "td", "th",
         "thead", "tr", "ul"}  # fmt: skip
-ATTRIBUTES = {"a": {"href"}, "h1": {"id"}, "h2": {"id"}, "h3": {"id"}, "h4": {"id"}, "ol": {"start"}, "code": {"class"}}
+ATTRIBUTES = {
+    "a": {"href"},
+    "h1": {"id"},
+    "h2": {"id"},
+    "h3": {"id"},
+    "h4": {"id"},
+    "ol": {"start"},
+    "code": {"class"},
+    "img": {"src", "alt", "width", "height", "loading"},
+}
 
 
 @dataclass(frozen=True)
@@ -104,9 +114,19 @@ def _plain(token: Token) -> str:
 def _relink(token: Token) -> None:
     """Links between files of docs/ lead to the pages; to what is not shown here, nowhere."""
     for child in token.children or ():
+        if child.type == "image" and (name := str(child.attrGet("src")).removeprefix("images/")) in IMAGES:
+            width, height = _pixels(DOCS / "images" / name)
+            child.attrs |= {"src": f"/help/images/{name}", "width": width, "height": height, "loading": "lazy"}
         href = child.attrGet("href") if child.type == "link_open" else None
         if href and not re.match(r"[a-z]+:|#|/", str(href)):
             child.attrSet("href", _address(str(href)))
+
+
+def _pixels(path: Path) -> tuple[int, int]:
+    """Width and height of a PNG, so that the page keeps its place for it."""
+    with open(path, "rb") as file:
+        head = file.read(24)
+    return int.from_bytes(head[16:20]), int.from_bytes(head[20:24])
 
 
 def _address(href: str) -> str:

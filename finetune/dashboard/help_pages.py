@@ -32,5 +32,13 @@ def example(request: HttpRequest, name: str) -> HttpResponse:
     return answer
 
 
+@require_GET
+def image(request: HttpRequest, name: str) -> HttpResponse:
+    """A screenshot that a page shows; `make screenshots` makes them."""
+    answer = HttpResponse((DOCS / "images" / name).read_bytes(), content_type="image/png")
+    answer["Cache-Control"] = "private, max-age=3600"
+    return answer
+
+
 def _chapters() -> dict[str, list]:
     return {chapter: [read_page(slug) for slug in slugs] for chapter, slugs in CHAPTERS.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import signal
 import sys
 from contextlib import ExitStack
@@ -35,7 +36,10 @@ def main() -> int:
     arguments = _arguments()
     screen = Screen()
     try:
-        return _demo(screen, arguments.dataset)
+        code = _demo(screen, arguments.dataset)
+        if arguments.report:
+            arguments.report.write_text(json.dumps({name: round(seconds, 1) for name, seconds in screen.stages}, indent=1) + "\n")
+        return code
     except DemoFailed as failure:
         print(f"\nThe demo failed: {failure}", file=sys.stderr)
         return 1
@@ -46,6 +50,7 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
     parser.add_argument("--dataset", type=Path, help="your own rows (JSON, JSONL or CSV) instead of the sample's")
+    parser.add_argument("--report", type=Path, help="write the seconds of each stage there, as JSON")
     arguments = parser.parse_args()
     if arguments.dataset and not arguments.dataset.is_file():
         parser.error(f"{arguments.dataset} is not a file.")

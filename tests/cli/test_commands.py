@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import functools
 import io
 import json
 from collections.abc import Callable
@@ -10,10 +12,12 @@ from typing import Any
 
 import pytest
 from rest_framework_simplejwt.tokens import AccessToken
+from rich.console import Console
 
 from accounts.models import User
 from datasets_app.models import Dataset
 from finetune.cli import jobs as job_commands
+from finetune.cli.main import main, parser
 from tests.cli.conftest import told
 from tests.factories import make_base_model, make_dataset, make_job, make_version
 from training.models import TrainingJob
@@ -161,8 +165,6 @@ def test_an_answer_is_printed_while_it_comes(monkeypatch: pytest.MonkeyPatch, ca
 def test_a_server_that_is_not_there_is_said(
     login_file: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from finetune.cli.main import main
-
     monkeypatch.setenv("AIFT_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("AIFT_TOKEN", "x")
     assert main(["jobs"]) == 1
@@ -176,3 +178,100 @@ def test_a_servers_file_name_is_no_path(said: str) -> None:
     from finetune.cli.api import _filename
 
     assert _filename(said) == "x.gguf"
+
+
+COMMANDS = next(action.choices for action in parser()._actions if isinstance(action, argparse._SubParsersAction))
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_itself(name: str, capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([name, "--help"])
+    said = capsys.readouterr().out
+    assert ended.value.code == 0
+    assert f"python -m finetune {name}" in said and "--json" in said
+    assert COMMANDS[name].description in " ".join(said.split())
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["fly"], ["train", "only-a-model"], ["watch", "first"], ["push", "1"], ["download", "1", "--format", "zip"]]
+)
+def test_arguments_that_make_no_sense_end_with_2(words: list[str], capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 2
+    assert "usage: python -m finetune" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["chat", "test", "push", "download", "train"])
+def test_a_model_that_is_not_there_is_named(
+    signed_in: Run, alice: User, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_dataset(alice, name="greetings")
+    monkeypatch.setattr("sys.stdin", io.StringIO("Hi\n"))
+    more = {"test": ["Hi"], "push": ["me/x"], "download": ["-o", tmp_path], "train": ["greetings"]}.get(command, [])
+    code, printed, said = signed_in(command, "nothing", *more)
+    assert (code, printed.strip("> ")) == (1, "")
+    assert "“nothing”" in said
+
+
+def test_a_refused_push_says_why(signed_in: Run, alice: User) -> None:
+    version = make_version(alice, base=make_base_model(alice))
+    code, _, said = signed_in("push", version.pk, "not-a-repository")
+    assert code == 1 and "repo_id" in said
+    code, _, said = signed_in("push", version.pk, "alice/bot")
+    assert code == 1 and "token" in said
+    version.refresh_from_db()
+    assert version.push_status == ""
+
+
+def test_a_conversation_remembers_its_turns(signed_in: Run, alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+
+    def lines(api: Any, path: str, body: dict[str, Any]) -> Any:
+        asked.append((path, json.loads(json.dumps(body))))
+        for word in ("Hel", "lo", "!"):
+            yield "data: " + json.dumps({"choices": [{"delta": {"content": word}}]})
+        yield "data: [DONE]"
+
+    monkeypatch.setattr("finetune.cli.api.Api.lines", lines)
+    monkeypatch.setattr("sys.stdin", io.StringIO("Hi\nAnd you?\n"))
+    code, printed, said = signed_in("chat", "bot", "--system", "Be kind.", "--temperature", 0, "--max-tokens", 9)
+    assert code == 0 and "Ctrl-D ends" in said
+    assert printed.replace("> ", "").split() == ["Hello!", "Hello!"]
+    path, body = asked[1]
+    assert (path, body["model"], body["temperature"], body["max_tokens"]) == ("/v1/chat/completions", "bot", 0, 9)
+    assert [turn["content"] for turn in body["messages"]] == ["Be kind.", "Hi", "Hello!", "And you?"]
+
+
+def test_watching_draws_a_bar_on_a_terminal(signed_in: Run, alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    base, screen = make_base_model(alice), io.StringIO()
+    version = make_version(alice, base=base)
+    progress = {"step": 12, "total_steps": 40, "eta_seconds": 30}
+    job = make_job(alice, model=base, status="running", phase="training", progress=progress, metrics={"loss": 1.25}, attempt=1)
+
+    def later(_: float) -> None:
+        screen.flush()
+        TrainingJob.objects.filter(pk=job.pk).update(status="succeeded", phase="", output_model=version)
+
+    monkeypatch.setattr("finetune.cli.api.time.sleep", later)
+    monkeypatch.setattr(
+        "finetune.cli.show.Console", functools.partial(Console, force_terminal=True, width=100, file=screen, _environ={})
+    )
+    assert signed_in("watch", job.pk)[0] == 0
+    drawn = screen.getvalue()
+    assert "step 12/40  loss 1.2500  ETA 30 s" in drawn and "━" in drawn
+    assert f"Job {job.pk} succeeded: model {version.pk}" in drawn
+
+
+def test_ctrl_c_leaves_the_training_running(signed_in: Run, alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = make_job(alice, status="running", attempt=1)
+
+    def pressed(_: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("finetune.cli.api.time.sleep", pressed)
+    code, _, said = signed_in("watch", job.pk)
+    assert code == 1 and f"python -m finetune watch {job.pk}" in said
+    job.refresh_from_db()
+    assert job.status == "running"

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import ast
 import re
 import shlex
+import subprocess
+from importlib.util import find_spec
 from pathlib import Path
 
+import click
 import pytest
+from celery.bin.celery import celery
 from django.conf import settings
-from django.core.management import get_commands, load_command_class
+from django.core.management import get_commands
 from django.test import Client
+from uvicorn.main import main as uvicorn_main
 
 from datasets_app.services.upload_dataset import upload_dataset
-from finetune.cli.main import parser
 from finetune.dashboard.handbook import CHAPTERS, DOCS, EXAMPLES, SLUGS, read_page, search_pages
+from tests.handbook import NOT_HERE, PAGES, RUN, blocks, every_line, reason
 
-FENCES = [
-    (path.name, language, body)
-    for path in sorted([*DOCS.glob("*.md"), settings.BASE_DIR / "README.md"])
-    for language, body in re.findall(r"^```(\w+)\n(.*?)^```", path.read_text(), re.MULTILINE | re.DOTALL)
-]
 MAKE = set(re.findall(r"^([a-z-]+):", (settings.BASE_DIR / "Makefile").read_text(), re.MULTILINE))
 
 
@@ -82,31 +81,46 @@ def test_the_examples_can_be_read(name: str, page: Client, alice, django_capture
 
 # --- What people are told to type ---------------------------------------------------------------------------
 
-
-def lines_of(language: str) -> list[tuple[str, str]]:
-    found = []
-    for name, kind, body in FENCES:
-        if kind == language:
-            found += [(name, line) for line in body.replace("\\\n", " ").splitlines() if line.strip()]
-    return found
+LINES = every_line()
 
 
-@pytest.mark.parametrize(("name", "line"), [found for kind in ("bash", "sh", "shell", "console") for found in lines_of(kind)])
-def test_its_commands_exist(name: str, line: str) -> None:
-    """The command and each of its options; what they do is tested where they are."""
-    words = shlex.split(line.removeprefix("$ "), comments=True)
-    if "finetune" in words[:3] and "-m" in words[:3]:
-        parser().parse_args(words[3:])
-    elif words and words[0] == "make":
-        targets = [word for word in words[1:] if "=" not in word and not word.startswith("-")]
-        assert set(targets) <= MAKE, line
-    elif "manage.py" in line:
-        command = words[words.index(next(word for word in words if word.endswith("manage.py"))) + 1]
-        assert command in get_commands(), line
-        known = load_command_class(get_commands()[command], command).create_parser("manage.py", command)._option_string_actions
-        assert {word.split("=")[0] for word in words if word.startswith("--")} <= set(known), line
+def test_every_command_is_run_or_says_why_it_is_not() -> None:
+    """A page of RUN runs in its test; any other line needs a reason; and no reason is for nothing."""
+    unknown = [(page, line) for page, line in LINES if not reason(line) and page not in RUN and not is_setting(line)]
+    assert unknown == []
+    assert {begin for begin in NOT_HERE if not any(line.startswith(begin) for _, line in LINES)} == set()
+    assert all((settings.BASE_DIR / test).exists() for test in RUN.values())
+    python = {page.name for page in PAGES if blocks(page, ("python",))}
+    assert python == {"api.md"}, "tests/e2e/test_docs_run.py runs this page's"
 
 
-@pytest.mark.parametrize(("name", "body"), [(name, body) for name, kind, body in FENCES if kind == "python"])
-def test_its_python_is_python(name: str, body: str) -> None:
-    ast.parse(body)
+def is_setting(line: str) -> bool:
+    return re.match(r"[A-Z_]+=\S*$", line) is not None
+
+
+@pytest.mark.parametrize("line", sorted({line for _, line in LINES if reason(line)}))
+def test_what_cant_be_run_here_is_at_least_understood(line: str) -> None:
+    words = shlex.split(line, comments=True)
+    if words[0] == "make":
+        done = subprocess.run(
+            ["make", "-n", "--no-print-directory", *words[1:]], cwd=settings.BASE_DIR, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+    elif words[0] == "celery":
+        command = celery.commands[words[3]]
+        command.make_parser(click.Context(command)).parse_args(words[4:])
+    elif words[0] == "uvicorn":
+        uvicorn_main.make_parser(click.Context(uvicorn_main)).parse_args(words[1:])
+
+
+def test_commands_in_the_text_exist() -> None:
+    """`make bench`, `manage.py storage`, `python -m bench.estimates`: what stands between words."""
+    for page in PAGES:
+        for command in re.findall(r"`(?:\.venv/bin/)?((?:make|manage\.py|python -m|python manage\.py) [^`]+)`", page.read_text()):
+            words = command.removeprefix("python ").split()
+            if words[0] == "make":
+                assert words[1] in MAKE, (page.name, command)
+            elif words[0] == "manage.py":
+                assert words[1] in get_commands(), (page.name, command)
+            else:
+                assert find_spec(words[1]), (page.name, command)

@@ -1,6 +1,7 @@
 """Every page of the product with something on it: for screenshots, and for the accessibility test.
 
     python -m tests.e2e.gallery FOLDER        make screenshots FOLDER=…
+    python -m tests.e2e.gallery --handbook    make screenshots HANDBOOK=1: the few that README and docs/ show, into docs/images
 
 starts an installation of its own, puts sample data into it and photographs each page at three widths, light and dark.
 """
@@ -136,6 +137,16 @@ def addresses(filled: Filled) -> dict[str, str]:
     }
 
 
+# File in docs/images → name in `addresses`, and what has to be there before it is photographed.
+HANDBOOK = {
+    "home": ("home", "h1"),
+    "problems": ("dataset-problems", "h1"),
+    "new-training": ("job-new", "h1"),
+    "job": ("job", ".u-over"),
+    "side-by-side": ("comparison", "h1"),
+}
+
+
 def sign_in(page: Page, url: str, name: str) -> None:
     """Through the page, as a person."""
     page.goto(f"{url}/sign-in")
@@ -143,6 +154,20 @@ def sign_in(page: Page, url: str, name: str) -> None:
     page.locator("[name=password]").fill(PASSWORD)
     page.locator("form").get_by_role("button").last.click()
     page.wait_for_url(f"{url}/")
+
+
+def photograph_handbook() -> None:
+    """The pictures of README and docs/: one width, light, what is seen without scrolling."""
+    folder = Path(__file__).parents[2] / "docs" / "images"
+    with running_stack() as stack, chromium() as browser:
+        filled = fill(Client(stack.url, "ada", PASSWORD))
+        page = browser.new_page(viewport={"width": 1200, "height": 760}, reduced_motion="reduce")
+        sign_in(page, stack.url, "ada")
+        for name, (which, there) in HANDBOOK.items():
+            page.goto(stack.url + addresses(filled)[which])
+            page.locator(there).first.wait_for()
+            page.wait_for_timeout(500)
+            page.screenshot(path=folder / f"{name}.png")
 
 
 def main(folder: Path) -> None:
@@ -170,4 +195,4 @@ def _shoot(page: Page, address: str, file: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    photograph_handbook() if sys.argv[1] == "--handbook" else main(Path(sys.argv[1]))

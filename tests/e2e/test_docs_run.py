@@ -1,33 +1,107 @@
-"""The Python of docs/api.md, run as it stands against the real product."""
+"""docs/api.md and docs/cli.md, run as they stand against the real product."""
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import tarfile
+import time
 import uuid
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
-from django.conf import settings
 
 from tests.e2e.conftest import Stack
+from tests.handbook import ROOT, Shell, blocks, lines
+from tests.loopback_hub import LoopbackHub
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
-DOCS: Path = settings.BASE_DIR / "docs"
+PASSWORD = "a long passphrase"  # as the pages say it
 
 
-def test_the_handbooks_python_runs(stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+@dataclass(frozen=True)
+class Reader:
+    """Somebody new with the sample model, in a folder with the file that the pages upload."""
+
+    name: str
+    token: str
+    client: httpx.Client
+    folder: Path
+    model: int
+
+
+@pytest.fixture
+def reader(stack: Stack, tmp_path: Path) -> Reader:
     name = f"reader-{uuid.uuid4().hex[:8]}"
-    body = {"username": name, "email": f"{name}@example.org", "password": "correct horse battery"}
+    body = {"username": name, "email": f"{name}@example.org", "password": PASSWORD}
     token = httpx.post(f"{stack.url}/api/auth/register", json=body).json()["access"]
     client = httpx.Client(base_url=stack.url, headers={"Authorization": f"Bearer {token}"}, timeout=60)
-    made = client.post("/api/training/sample").json()
-    while client.get(f"/api/models/{made['model_id']}").json()["status"] != "ready":
-        pass
-    (tmp_path / "examples.jsonl").write_bytes((DOCS / "examples/messages.jsonl").read_bytes())
-    monkeypatch.chdir(tmp_path)
-    for code in re.findall(r"^```python\n(.*?)^```", (DOCS / "api.md").read_text(), re.MULTILINE | re.DOTALL):
-        exec(compile(code, "docs/api.md", "exec"), {"url": stack.url, "token": token})
-    jobs = client.get("/api/training").json()["results"]
-    assert {job["name"]: job["status"] for job in jobs}["first"] == "succeeded"
-    assert "my bot" in {job["name"] for job in jobs}
+    model = client.post("/api/training/sample").json()["model_id"]
+    wait(client, f"/api/models/{model}", "ready")
+    (tmp_path / "examples.jsonl").write_bytes((ROOT / "docs/examples/messages.jsonl").read_bytes())
+    return Reader(name, token, client, tmp_path, model)
+
+
+def test_the_api_with_curl(stack: Stack, reader: Reader) -> None:
+    ids = {"model_id": reader.model, "dataset_id": 0, "job": 0}
+    with Shell(reader.folder, os.environ) as shell:
+        for line in [line for body in blocks(ROOT / "docs/api.md") for line in lines(body)]:
+            typed = line.replace("http://localhost:8000", stack.url).replace('"ada"', f'"{reader.name}"')
+            typed = typed.replace(
+                '"model_id": 1, "dataset_id": 1', f'"model_id": {ids["model_id"]}, "dataset_id": {ids["dataset_id"]}'
+            )
+            typed = typed.replace("/datasets/1", f"/datasets/{ids['dataset_id']}").replace(
+                "/training/1/", f"/training/{ids['job']}/"
+            )
+            said = shell.type(typed)
+            if "/datasets/upload" in line:
+                ids["dataset_id"] = json.loads(said)["id"]
+            elif "/datasets/1" in line:
+                wait(reader.client, f"/api/datasets/{ids['dataset_id']}", "ready")
+            elif "by curl" in line:
+                ids["job"] = json.loads(said)["id"]
+    assert reader.client.get(f"/api/training/{ids['job']}").json()["status"] in {"cancelling", "cancelled", "succeeded"}
+
+
+def test_the_api_with_python(stack: Stack, reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(reader.folder)
+    for code in blocks(ROOT / "docs/api.md", ("python",)):
+        exec(compile(code, "docs/api.md", "exec"), {"url": stack.url, "token": reader.token})
+    jobs = {job["name"]: job["status"] for job in reader.client.get("/api/training").json()["results"]}
+    assert jobs["first"] == "succeeded"
+    assert "my bot" in jobs
+
+
+def test_the_command_line(stack: Stack, reader: Reader, loopback_hub: LoopbackHub) -> None:
+    """From signing in to a file on this disk and a repository of the Hub; what the page calls 1 and 2 are the reader's models."""
+    loopback_hub.add_token("hf_reader", "ada", "write", ())
+    reader.client.post("/api/auth/hf-token", json={"token": "hf_reader"}).raise_for_status()
+    environment = {**os.environ, "AIFT_CONFIG": str(reader.folder / "login.json")}
+    tuned: Any = None
+    with Shell(reader.folder, environment) as shell:
+        for line in [line for body in blocks(ROOT / "docs/cli.md") for line in lines(body)]:
+            typed = line.replace("http://127.0.0.1:8000", stack.url).replace(" train 1 ", f" train {reader.model} ")
+            typed = re.sub(r"(test|chat|push|download) 2\b", rf"\1 {tuned}", typed)
+            said = shell.type(
+                typed, {"login": f"{reader.name}\n{PASSWORD}\n", "chat": "Hello\nAnd then?\n"}.get(line.split()[3], "")
+            )
+            if " train " in line:
+                assert "succeeded …" in said and "Ask it: python -m finetune test" in said
+                tuned = reader.client.get("/api/training").json()["results"][0]["output_model_id"]
+            elif " chat " in line:
+                assert said.count("> ") == 3, "asked twice, and once more until the end"
+            elif " --json" in line:
+                assert set(json.loads(said)) == {"model", "text"}
+    assert "adapter_model.safetensors" in loopback_hub.repos["models", "ada/first-bot"].files
+    (archive,) = [*reader.folder.glob("*.tar"), *reader.folder.glob("*.tar.gz")]
+    with tarfile.open(archive) as opened:
+        assert any(name.endswith("adapter_model.safetensors") for name in opened.getnames())
+
+
+def wait(client: httpx.Client, path: str, status: str) -> None:
+    while client.get(path).json()["status"] != status:
+        time.sleep(0.2)
