@@ -24,7 +24,7 @@ from rest_framework.views import APIView
 from finetune.core.answers import FILE, MEDIA
 
 SNAPSHOT: Path = settings.BASE_DIR / "docs" / "openapi.yaml"
-MOST_CHARACTERS = 3500
+MOST_CHARACTERS = 7000
 SCRUBBED = (
     (re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]+"), "eyJhbGciOi…"),
     (re.compile(r"\b(aift|hf)_\w{12,}"), r"\1_…"),
@@ -91,19 +91,21 @@ def _keep(heard: dict[str, dict[str, Any]], told: dict[str, Any], code: str, dat
     text = JSONRenderer().render(data).decode()
     for pattern, plain in SCRUBBED:
         text = pattern.sub(plain, text)
-    value = _shortened(json.loads(text))
-    if len(json.dumps(value)) > MOST_CHARACTERS or STRANGE.search(json.dumps(value)) or problem(content["schema"], value):
+    whole = json.loads(text)
+    value = next((short for most in (2, 1) if len(json.dumps(short := _shortened(whole, most))) <= MOST_CHARACTERS), None)
+    if value is None or STRANGE.search(json.dumps(value)) or problem(content["schema"], value):
         return
     kept = heard.setdefault(told["operationId"], {})
     if code not in kept or _fullness(value) > _fullness(kept[code]):
         kept[code] = value
 
 
-def _shortened(value: Any) -> Any:
+def _shortened(value: Any, most: int) -> Any:
+    """Of lists the first `most`."""
     if isinstance(value, list):
-        return [_shortened(item) for item in value[:2]]
+        return [_shortened(item, most) for item in value[:most]]
     if isinstance(value, dict):
-        return {key: _shortened(item) for key, item in list(value.items())[:60]}
+        return {key: _shortened(item, most) for key, item in value.items()}
     return value[:400] if isinstance(value, str) else value
 
 
