@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import jsonschema
+import jsonschema_rs
 import yaml
 from django.conf import settings
 from rest_framework.renderers import JSONRenderer
@@ -53,8 +53,8 @@ def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
 def problem(schema: dict[str, Any], value: Any) -> str:
     """Why the value is not what the schema says; empty when it is."""
     whole = {**schema, "components": document()["components"]}
-    first = next(jsonschema.Draft202012Validator(whole).iter_errors(value), None)
-    return "" if first is None else f"{first.json_path}: {first.message[:200]}"
+    first = next(iter(jsonschema_rs.Draft202012Validator(whole).iter_errors(value)), None)
+    return "" if first is None else f"{first.instance_path}: {first.message[:200]}"
 
 
 @cache

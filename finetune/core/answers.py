@@ -15,10 +15,16 @@ TEXTS = {
     "api_datasets_download_retrieve": '{"prompt": "How many legs have 3 dogs?", "completion": "They have 12 legs."}\n',
     "openai_download_file": '{"prompt": "How many legs have 3 dogs?", "completion": "They have 12 legs."}\n',
     "models_exports_download": "(the bytes of the archive or GGUF file)",
-    "api_models_test_create": 'event: token\ndata: {"text": "Hel"}\n\nevent: done\ndata: {"tokens": 2}\n\n',
+    "api_models_test_create": (
+        'data: {"type": "started", "models": [1]}\n\n'
+        'data: {"type": "token", "model_id": 1, "text": "Hel"}\n\n'
+        'data: {"type": "done", "model_id": 1, "prompt_tokens": 12, "tokens": 2, "seconds": 0.08, "tokens_per_second": 25.0, '
+        '"first_token_seconds": 0.04, "load_seconds": 0.0, "stop_reason": "stop"}\n\n'
+        'data: {"type": "end"}\n\n'
+    ),
     "openai_create_chat_completion": STREAM,
     "api_training_logs_retrieve": "Loading the model\nStep 1: loss 2.5013\n",
-    "api_training_metrics.csv_retrieve": "step,split,loss\n1,train,2.5013\n",
+    "api_training_metrics.csv_retrieve": "seq,step,epoch,time,split,elapsed_seconds,loss\r\n4,1,0.01,2026-11-28T10:30:31.264229+00:00,train,1.2,2.5013\r\n",
 }
 
 
