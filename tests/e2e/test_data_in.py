@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from pathlib import Path
 
 import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.e2e.browser import chromium, shoot
 from tests.e2e.conftest import Stack
@@ -139,7 +140,8 @@ def map_them(page: Page) -> None:
 def test_without_javascript_the_forms_do_the_same(stack: Stack, tmp_path: Path) -> None:
     with chromium() as browser:
         page = browser.new_context(java_script_enabled=False).new_page()
-        sign_in(page, stack, "nora")
+        register(page, stack)
+        train_and_cancel(page)
         page.goto(f"{stack.url}/datasets/upload")
         page.locator("input[type=file]").set_input_files(files_in(tmp_path))
         page.get_by_role("button", name="Upload").click()
@@ -152,3 +154,36 @@ def test_without_javascript_the_forms_do_the_same(stack: Stack, tmp_path: Path) 
         page.locator("[name=map_completion]").fill("answers[0].text")
         page.get_by_role("button", name="Show the rows").click()
         expect(page.locator("#preview")).to_contain_text("It is 1.")
+
+
+def register(page: Page, stack: Stack) -> None:
+    """A new account, out, and in again."""
+    page.goto(f"{stack.url}/register")
+    for name, value in (("username", "nora"), ("email", "nora@example.org"), ("password", PASSWORD)):
+        page.locator(f"[name={name}]").fill(value)
+    page.locator("form").get_by_role("button").last.click()
+    page.wait_for_url(f"{stack.url}/")
+    page.locator(".sidebar .menu > summary").click()
+    page.locator(".sidebar").get_by_role("button", name="Sign out").click()
+    sign_in(page, stack, "nora")
+
+
+def train_and_cancel(page: Page) -> None:
+    """Three clicks from a new account's home page to a running job; the fourth ends it."""
+    page.get_by_role("button", name="Try it with the sample").click()
+    reload_until(page, page.get_by_role("link", name="Set up a training"))
+    page.get_by_role("link", name="Set up a training").click()
+    page.get_by_role("button", name="Start training").click()
+    page.wait_for_url(re.compile(r"/training/\d+$"))
+    reload_until(page, page.locator(".badge-run"))
+    page.get_by_role("button", name="Cancel training").click()
+    reload_until(page, page.get_by_role("button", name="Resume"))
+    expect(page.locator("#job-head")).to_contain_text("Cancelled")
+
+
+def reload_until(page: Page, wanted: Locator, seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not wanted.first.is_visible():
+        assert time.monotonic() < deadline, f"{page.url} never showed it"
+        page.wait_for_timeout(500)
+        page.reload()
