@@ -1,4 +1,4 @@
-"""No page has an accessibility violation that axe can find; and none scrolls sideways on a phone."""
+"""No page has an accessibility violation that axe can find, or scrolls sideways, or a button that can't be pressed and doesn't say why."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from tests.e2e.gallery import Filled, addresses, sign_in
 pytestmark = [pytest.mark.browser, pytest.mark.stack, pytest.mark.timeout(400)]
 
 LOOKS = (("light", 1440, 900), ("dark", 390, 844))
+BETWEEN = (1000, 768)  # widths at which a page must fit, too
 
 
 def test_every_page_can_be_used_by_everybody(stack: Stack, filled: Filled) -> None:
@@ -56,6 +57,8 @@ def _walk(browser: Browser, stack: Stack, pages: dict[str, str], scheme: str, wi
         page.goto(stack.url + pages[name])
         assert page.url.endswith(pages[name]), f"{name} sent us to {page.url}"
         found += [f"{name} ({scheme}, {width}): {problem}" for problem in _problems(page, axe)]
+        found += [f"{name}: {problem}" for between in BETWEEN if width > between for problem in _too_wide(page, between)]
+        page.set_viewport_size({"width": width, "height": height})
     context.close()
     return found
 
@@ -69,6 +72,13 @@ def _problems(page: Page, axe: Axe) -> list[str]:
     page.wait_for_timeout(150)  # colours that fade are judged where they end
     violations = axe.run(page).response["violations"]
     problems = [f"{item['id']}: {node['html'][:200]}" for item in violations for node in item["nodes"]]
-    wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     problems += [f"no reason: {html}" for html in page.locator("button:disabled:visible").evaluate_all(UNEXPLAINED)]
-    return problems + ([f"is {wide} px wider than the screen"] if wide > 0 else [])
+    return problems + _too_wide(page)
+
+
+def _too_wide(page: Page, width: int = 0) -> list[str]:
+    """How far the page reaches beyond the screen, or beyond one of `width`."""
+    if width:
+        page.set_viewport_size({"width": width, "height": 900})
+    wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    return [f"is {wide} px wider than {width or 'the screen'}"] if wide > 0 else []
