@@ -71,11 +71,7 @@ class Doctor:
         tokens = self.summary.add(said)
         if tokens > self.max_length:
             where.note("long_rows", f"About {tokens:,} tokens, more than {self.max_length:,}.", "", "")
-        if (first := self.together.twin_of(line, row)) is not None:
-            where.note("duplicate", f"The same as the row on line {first}.", "", "")
-        before = self.together.add(line, number, row)
-        if before is not None:
-            where.note("conflicting", f"The question of line {before} again, with another answer.", "", "")
+        self.together.add(line, number, row)
 
     def _text(self, path: str, role: str, text: str, where: _Where) -> None:
         for rule, words, at in texts.problems_of(text):

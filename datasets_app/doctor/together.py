@@ -10,11 +10,12 @@ from typing import Any
 import msgspec
 
 from datasets_app.doctor.languages import guess
+from datasets_app.doctor.repeats import Repeats
 from datasets_app.formats.minhash import Sketches
 from datasets_app.formats.problems import Problem
 from datasets_app.formats.splits import answer_text, prompt_text
 
-LIMIT = 750_000  # rows, and questions, that are remembered: about 90 MB each
+LIMIT = 3_000_000  # rows compared for being the same, or contradicting each other: about 70 MB
 SKETCHED = 200_000  # rows compared for being nearly the same: about 50 MB
 CLASSES, ANSWER = 100, 60  # classification has at most so many different answers, of so many characters
 OUTLIER, OUTLIER_AT_LEAST = 10, 2000
@@ -27,8 +28,7 @@ class Together:
     def __init__(self, kind: str) -> None:
         self.kind = kind
         self.rows = 0
-        self.seen: dict[int, int] = {}  # hash of the row → its line
-        self.asked: dict[int, int] = {}  # hash of the question → hash of the answer and line, packed
+        self.repeats = Repeats(LIMIT)
         self.sketches = Sketches(SKETCHED)
         self.lines, self.numbers, self.lengths, self.whole = array("Q"), array("Q"), array("I"), array("I")
         self.languages: Counter[str] = Counter()
@@ -42,8 +42,8 @@ class Together:
         self.with_system = 0
         self.toolsets: Counter[tuple[str, ...]] = Counter()
 
-    def add(self, line: int, number: int, row: dict[str, Any]) -> int | None:
-        """One row, its line and its number in the uploaded file; the line of an earlier one that answers the same question otherwise, if there is one."""
+    def add(self, line: int, number: int, row: dict[str, Any]) -> None:
+        """One row, its line and its number in the uploaded file."""
         asked, answer = prompt_text(row), answer_text(row)
         self.rows += 1
         self.lines.append(line)
@@ -54,19 +54,12 @@ class Together:
             if self.sketches.add(text):
                 self.whole.append(hash(text) & 0xFFFFFFFF)
         self._language(answer or asked)
+        stored = msgspec.json.encode({name: value for name, value in row.items() if name != "line"})
+        self.repeats.add(stored, (asked, answer) if self.kind == "sft" else None)
         if self.kind == "text":
-            return None
+            return
         self._common(asked, answer)
         self.with_system += any(turn["role"] == "system" for turn in row.get("messages") or row.get("prompt") or [])
-        return self._conflict(line, asked, answer) if self.kind == "sft" else None
-
-    def twin_of(self, line: int, row: dict[str, Any]) -> int | None:
-        """The line of an earlier row that is the same, if there is one."""
-        key = hash(msgspec.json.encode({name: value for name, value in row.items() if name != "line"}))
-        first = self.seen.get(key)
-        if first is None and len(self.seen) < LIMIT:
-            self.seen[key] = line
-        return first
 
     def _language(self, text: str) -> None:
         code = guess(text)
@@ -89,23 +82,18 @@ class Together:
             if len(self.answers) > CLASSES or len(answer) > ANSWER:
                 self.answers = None
 
-    def _conflict(self, line: int, asked: str, answer: str) -> int | None:
-        key, mark = hash(asked), hash(answer) & 0xFFFFFFFF
-        before = self.asked.get(key)
-        if before is None:
-            if len(self.asked) < LIMIT:
-                self.asked[key] = mark << 40 | line
-            return None
-        return before & (1 << 40) - 1 if before >> 40 != mark else None
-
     def _about(self, at: int, rule: str, words: str) -> Problem:
         return Problem(rule, words, self.lines[at], self.numbers[at], at=at)
 
     # --- at the end -------------------------------------------------------------------------------------------------------
 
     def findings(self) -> Iterator[Problem]:
-        if len(self.seen) >= LIMIT:
-            words = f"Duplicates and contradictions were looked for among the first {LIMIT:,} different rows only."
+        for later, first in self.repeats.duplicates():
+            yield self._about(later, "duplicate", f"The same as the row on line {self.lines[first]}.")
+        for later, first in self.repeats.contradictions():
+            yield self._about(later, "conflicting", f"The question of line {self.lines[first]} again, with another answer.")
+        if self.repeats.full:
+            words = f"Duplicates and contradictions were looked for among the first {LIMIT:,} rows only."
             yield Problem("duplicates_unchecked", words)
         for later, earlier, overlap in self.sketches.pairs():
             if self.whole[later] == self.whole[earlier]:

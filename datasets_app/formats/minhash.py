@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import zlib
+from array import array
 from collections.abc import Iterator
 from typing import Any
 
@@ -32,40 +33,38 @@ class Sketches:
         self._a = random.integers(1, 2**63, NUMBERS, dtype=np.uint64) | np.uint64(1)
         self._b = random.integers(0, 2**63, NUMBERS, dtype=np.uint64)
         self._mix = random.integers(1, 2**63, RUN, dtype=np.uint64) | np.uint64(1)
-        self._rows: list[Any] = []
+        self._sketches = np.empty((limit, NUMBERS), np.uint32)  # what is not written to takes no memory
+        self._texts = array("L")  # the number of the text that each belongs to; short ones have none
+        self._count = 0
 
     def add(self, text: str) -> bool:
         """Sketch one text; False when there is no room for it."""
         import numpy as np
 
-        if len(self._rows) >= self.limit:
+        if self._count >= self.limit:
             self.full = True
             return False
+        self._count += 1
         words = _words(text)
         if len(words) < SHORTEST:
-            self._rows.append(None)
             return True
         hashes = np.fromiter(map(zlib.crc32, words), dtype=np.uint64, count=len(words))
         count = len(words) - RUN + 1
         runs = sum(hashes[at : at + count] * self._mix[at] for at in range(RUN))
         # Multiply-shift hashing (Dietzfelbinger): one number is the least of all runs under its own multiplier.
         numbers = ((runs[:, None] >> np.uint64(7)) * self._a + self._b) >> np.uint64(32)
-        self._rows.append(numbers.min(axis=0).astype(np.uint32))
+        self._sketches[len(self._texts)] = numbers.min(axis=0)
+        self._texts.append(self._count - 1)
         return True
 
     def pairs(self) -> Iterator[tuple[int, int, float]]:
         """(later, earlier, estimated overlap) of texts that are nearly the same: each later text once."""
-        import numpy as np
-
-        numbers = [number for number, row in enumerate(self._rows) if row is not None]
-        if len(numbers) < 2:
-            return
-        matrix = np.stack([self._rows[number] for number in numbers])
+        matrix, texts = self._sketches[: len(self._texts)], self._texts
         twins: dict[int, tuple[int, float]] = {}
         for start in range(0, NUMBERS, BAND):
             _compare_band(matrix, start, twins)
         for later in sorted(twins):
-            yield numbers[later], numbers[twins[later][0]], twins[later][1]
+            yield texts[later], texts[twins[later][0]], twins[later][1]
 
 
 def _words(text: str) -> list[bytes]:
