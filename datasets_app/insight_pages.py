@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from datasets_app.doctor.fixes import TURNS
+from datasets_app.differing import differing
 from datasets_app.formats.rules import RULES, title_of
 from datasets_app.gates import gates_of
 from datasets_app.insight_forms import CheckForm, GatesForm, SplitForm
@@ -224,24 +224,9 @@ def diff(request: HttpRequest, pk: int) -> HttpResponse:
         changes = diff_versions(before=before, after=dataset, what=what, offset=(number - 1) * CHANGES_A_PAGE, limit=CHANGES_A_PAGE)
         context |= {
             "changes": changes,
-            "shown": [_differing(change) for change in changes.rows],
+            "shown": [differing(change) for change in changes.rows],
             "page": Paginator(range(changes.total), CHANGES_A_PAGE).get_page(number),
         }
     except DomainError as error:
         context["refusal"] = error.message
     return render_page(request, "datasets/diff.html", context)
-
-
-def _differing(change: dict[str, Any]) -> dict[str, Any]:
-    """A changed row without the turns that are the same on both sides; `same` counts them."""
-    before, after = change["before"], change["after"]
-    if before is None or after is None:
-        return change | {"same": 0}
-    sides, same = (dict(before), dict(after)), 0
-    for name in TURNS:
-        old, new = before.get(name) or [], after.get(name) or []
-        if len(old) == len(new):
-            differ = [at for at, (one, other) in enumerate(zip(old, new, strict=True)) if one != other]
-            same += len(old) - len(differ)
-            sides[0][name], sides[1][name] = ([turns[at] for at in differ] for turns in (old, new))
-    return change | {"before": sides[0], "after": sides[1], "same": same}

@@ -15,7 +15,7 @@ from datasets_app.formats.minhash import Sketches
 from datasets_app.formats.problems import Problem
 from datasets_app.formats.splits import answer_text, prompt_text
 
-LIMIT = 3_000_000  # rows compared for being the same, or contradicting each other: about 70 MB
+LIMIT = 1_500_000  # rows compared for being the same, or contradicting each other: about 40 MB
 SKETCHED = 200_000  # rows compared for being nearly the same: about 50 MB
 CLASSES, ANSWER = 100, 60  # classification has at most so many different answers, of so many characters
 OUTLIER, OUTLIER_AT_LEAST = 10, 2000

@@ -53,6 +53,15 @@ def shares(counts: dict[str, int]) -> list[dict[str, Any]]:
 
 
 @register.filter
+def shares_of(counts: dict[str, int], total: int | None) -> list[dict[str, Any]]:
+    """The same, each as a share of `total`."""
+    return [
+        {"name": name, "count": count, "of_largest": count / (total or 1), "of_all": count / (total or 1)}
+        for name, count in counts.items()
+    ]
+
+
+@register.filter
 def percent(share: float | None) -> str:
-    """0.034 → 3.4 %."""
-    return "–" if share is None else f"{share * 100:.1f} %"
+    """0.034 → 3.4 %; 0.05 → 5 %."""
+    return "–" if share is None else f"{share * 100:.1f}".removesuffix(".0") + " %"

@@ -11,6 +11,7 @@ from django.test import Client
 
 from accounts.models import User
 from datasets_app import insight_pages, pages
+from datasets_app.differing import differing
 from datasets_app.models import Dataset, Measurement
 from datasets_app.services import render_rows as render_module
 from datasets_app.services.measure_dataset import measure
@@ -149,7 +150,7 @@ def test_history_and_difference(alice: User, page: Client) -> None:
     assert re.search(r"fixed, from version\s+1", text)
     assert "divided" in text
     told = text_of(page, f"/datasets/{made.pk}/diff?with={dataset.pk}")
-    assert "At [email]." in told
+    assert "At <mark>[email]</mark>." in told
     assert "1 changed" in told
     assert "1 turn the same" in told
     assert "jane@" not in text_of(page, f"/datasets/{made.pk}/diff?with={dataset.pk}&what=removed")
@@ -201,3 +202,16 @@ def test_what_rows_hold_is_text_on_every_tab(
         text = text_of(page, f"/datasets/{address}")
         assert "<script>alert" not in text
         assert "<b>x" not in text
+
+
+def test_what_differs_is_marked_even_where_it_is_a_blank() -> None:
+    long = "word " * 200
+    sides = [
+        {"line": 1, "messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": text}]}
+        for text in (f"{long}end \n", f"{long}end")
+    ]
+    found = differing({"what": "changed", "before": sides[0], "after": sides[1]})
+    assert found["same"] == 1
+    before, after = (found[side]["messages"][0]["parts"] for side in ("before", "after"))
+    assert [part["text"] for part in before[1:]] == ["·⏎\n", ""]
+    assert (before[0]["text"][0], before[0]["text"][-4:], after[1]["text"]) == ("…", " end", "")
