@@ -129,7 +129,10 @@ def _shape(parameters: int, config: dict[str, Any] | None) -> Shape:
         "model_type": "llama", "hidden_size": hidden, "num_hidden_layers": layers, "num_attention_heads": heads,
         "num_key_value_heads": max(1, heads // 4), "intermediate_size": 3 * hidden, "vocab_size": 64_000,
     }  # fmt: skip
-    return shape_from_config(typical, stored_bytes=2.0)
+    shape = shape_from_config(typical, stored_bytes=2.0)
+    a_layer = (shape.attention + shape.mlp) / layers
+    fitting = layers + round((parameters - shape.parameters) / a_layer)  # as many layers as make up its parameters
+    return shape_from_config(typical | {"num_hidden_layers": max(1, fitting)}, stored_bytes=2.0)
 
 
 @lru_cache(maxsize=4096)
