@@ -9,8 +9,9 @@ from django.test import Client
 from rest_framework.test import APIClient
 
 from accounts.models import User
-from models_app.models import Export, LanguageModel
+from models_app.models import Evaluation, Export, LanguageModel
 from tests.factories import make_base_model, make_dataset, make_event, make_job, make_version
+from tests.models_app.test_evaluate_model import finished
 from training.models import TrainingJob
 
 
@@ -45,6 +46,27 @@ def test_two_versions_beside_each_other(api: APIClient, pair: list[LanguageModel
     assert found["dataset_diff"]["counts"] == {"removed": 0, "added": 2, "changed": 0, "same": 8}
     assert [[point["values"]["loss"] for point in curve["points"]] for curve in found["curves"]] == [[2.0], [1.0]]
     assert found["samples"] == [{"prompt": "Hi?", "texts": ["answer 1", "answer 2"]}]
+    assert found["evaluations"] == []
+
+
+def test_evaluations_on_the_same_rows_stand_beside_each_other(api: APIClient, page: Client, pair: list[LanguageModel]) -> None:
+    one, two = pair
+    data = one.produced_by.dataset  # type: ignore[attr-defined]
+    finished(one, data, [0.0, 0.0])  # an older one
+    newest, other = finished(one, data, [1.0, 0.5]), finished(two, data, [0.9, 0.0])
+    Evaluation.objects.filter(pk=finished(two, data, [0.1]).pk).update(split="test")  # nobody else was asked those
+    third = make_version(one.owner, base=one.base_model, version=3, method="lora")
+    (group,) = api.get(f"/api/models/{one.pk}/version-compare?with={third.pk},{two.pk}").json()["evaluations"]
+    assert (group["dataset_name"], group["split"], group["evaluations"]) == (data.name, "", [newest.pk, None, other.pk])
+    assert {row["field"]: row["values"] for row in group["metrics"]}["token_f1"] == [0.75, None, 0.45]
+    assert [(row["row"], row["texts"], row["scores"]) for row in group["samples"]] == [
+        (1, ["o1", None, "o1"], [0.5, None, 0.0]),
+        (0, ["o0", None, "o0"], [1.0, None, 0.9]),
+    ]
+    shown = page.get(f"/models/compare?ids={one.pk},{two.pk}").content.decode()
+    for words in ("Token F1", "0.750", "question 1", "score 0.50", f"/models/evaluations/{other.pk}"):
+        assert words in shown
+    assert "<b>question" not in shown
 
 
 def test_any_number_and_versions_whose_run_is_gone(api: APIClient, alice: User, pair: list[LanguageModel]) -> None:

@@ -48,6 +48,31 @@ class SamplesSerializer(serializers.Serializer):
     texts = serializers.ListField(child=serializers.CharField(allow_null=True))
 
 
+class EvaluatedRowSerializer(serializers.Serializer):
+    row = serializers.IntegerField()
+    prompt = serializers.ListField(child=serializers.DictField())
+    expected = serializers.CharField()
+    texts = serializers.ListField(child=serializers.CharField(allow_null=True))
+    scores = serializers.ListField(child=serializers.FloatField(allow_null=True))
+
+
+class MeasureSerializer(serializers.Serializer):
+    field = serializers.CharField()
+    values = serializers.ListField(child=serializers.FloatField(allow_null=True))
+
+
+class EvaluatedSerializer(serializers.Serializer):
+    """The same rows run through several of the versions; null for one that was not asked."""
+
+    dataset_name = serializers.CharField()
+    dataset_id = serializers.IntegerField(allow_null=True)
+    split = serializers.CharField()
+    rows = serializers.IntegerField()
+    evaluations = serializers.ListField(child=serializers.IntegerField(allow_null=True), help_text="Ids, in the versions' order.")
+    metrics = MeasureSerializer(many=True)
+    samples = EvaluatedRowSerializer(many=True, help_text="Those about which the versions differ most first.")
+
+
 class VersionComparisonSerializer(serializers.Serializer):
     a = ModelSerializer()
     b = ModelSerializer()
@@ -58,6 +83,7 @@ class VersionComparisonSerializer(serializers.Serializer):
     dataset_diffs = DatasetDifferenceSerializer(many=True, help_text="Between each and the next.")
     curves = CurveSerializer(many=True)
     samples = SamplesSerializer(many=True)
+    evaluations = EvaluatedSerializer(many=True)
 
 
 class LineageSerializer(serializers.Serializer):

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_GET
 from finetune.core.errors import Invalid
 from finetune.core.pages import render_page
 from finetune.core.templatetags.ui import size
+from models_app.evaluation_pages import METRICS
 from training.api.versions import own_version, own_versions
 from training.models import TrainingJob
 from training.pages.compare import charts_of
@@ -41,9 +42,21 @@ def compare(request: HttpRequest) -> HttpResponse:
             row | {"answers": [(run["name"], text) for run, text in zip(runs, row["texts"], strict=True)]}
             for row in found["samples"]
         ],
+        "evaluations": [_evaluated(group, [run["name"] for run in runs]) for group in found["evaluations"]],
         "datasets": list(zip(found["dataset_diffs"], found["models"], found["models"][1:], strict=False)),
     }
     return render_page(request, "models/compare.html", context)
+
+
+def _evaluated(group: dict[str, Any], names: list[str]) -> dict[str, Any]:
+    """The same with measures in words, links and each answer beside its version's name."""
+    metrics = [
+        {"label": METRICS[row["field"]][0], "values": [METRICS[row["field"]][1](value) for value in row["values"]]}
+        for row in group["metrics"]
+        if row["field"] in METRICS
+    ]
+    samples = [row | {"answers": list(zip(names, row["texts"], row["scores"], strict=True))} for row in group["samples"]]
+    return group | {"metrics": metrics, "samples": samples, "columns": list(zip(names, group["evaluations"], strict=True))}
 
 
 @require_GET

@@ -9,6 +9,7 @@ from typing import Any
 from datasets_app.models import Dataset
 from datasets_app.services.diff_versions import diff_versions
 from finetune.core.errors import DomainError, invalid_field
+from models_app.evaluation_groups import evaluations_beside
 from models_app.models import LanguageModel
 from models_app.push_card import story_of
 from training.engine.spec import defaults_for
@@ -33,11 +34,12 @@ MOST_SAMPLES = 20
 
 
 def compare_versions(*, models: Sequence[LanguageModel], max_points: int = POINTS_EACH) -> dict[str, Any]:
-    """{models, jobs, config_diff, metrics_diff, dataset_diffs, curves, samples} of two to eight versions, in the order given.
+    """{models, jobs, config_diff, metrics_diff, dataset_diffs, curves, samples, evaluations} of two to eight versions, in the order given.
 
     `config_diff` has {field, values} for whatever is not the same everywhere, `metrics_diff` for every result that one of them has;
     `jobs` holds the run of each or None. `dataset_diffs` says of each neighbouring pair what changed in the rows it learned from;
-    `samples` holds the newest sample answers to prompts that two of them were asked. Invalid for fewer or more versions.
+    `samples` holds the newest sample answers to prompts that two of them were asked, `evaluations` what data that two of them were
+    evaluated on says of each (models_app/evaluation_groups.py). Invalid for fewer or more versions.
     """
     if not FEWEST <= len(models) <= MOST:
         raise invalid_field("with", f"Choose {FEWEST} to {MOST} versions to compare; {len(models)} were named.")
@@ -50,6 +52,7 @@ def compare_versions(*, models: Sequence[LanguageModel], max_points: int = POINT
         "dataset_diffs": [_dataset_diff(one, other) for one, other in pairwise(jobs)],
         "curves": [_curve(model, job, max_points) for model, job in zip(models, jobs, strict=True)],
         "samples": _samples(jobs),
+        "evaluations": evaluations_beside(models),
     }
 
 
