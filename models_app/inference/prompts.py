@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .types import CannotGenerate
+from .writer import THOUGHTS
 
 # Ends of a turn in the common chat formats. A base model tuned on one of them ends with these, not with its own end of text.
 TURN_ENDS = ("<|im_end|>", "<|eot_id|>", "<|end|>", "<end_of_turn>", "<|end_of_text|>", "<|endoftext|>")
@@ -49,6 +50,7 @@ def _single_token(tokenizer: Any, word: str) -> int | None:
     return None if token == tokenizer.unk_token_id else token
 
 
-def begins_thinking(tokenizer: Any, prompt: list[int]) -> bool:
-    """Whether the template has begun a thought for the model, so that its first words are no answer yet."""
-    return tokenizer.decode(prompt[-8:]).rstrip().endswith("<think>")
+def begins_thinking(tokenizer: Any, prompt: list[int]) -> str:
+    """The mark with which the template has begun a thought for the model, so that its first words are no answer yet; else empty."""
+    end = tokenizer.decode(prompt[-12:]).rstrip()
+    return next((mark for mark in THOUGHTS if end.endswith(mark)), "")

@@ -6,7 +6,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-THINK, END_THINK = "<think>", "</think>"
+# How models mark what they think first, begin → end: Qwen, DeepSeek, SmolLM and most others; some fine-tunes; OpenThinker and Sky-T1.
+THOUGHTS = {
+    "<think>": "</think>",
+    "<thinking>": "</thinking>",
+    "<reasoning>": "</reasoning>",
+    "<|begin_of_thought|>": "<|end_of_thought|>",
+}
 
 
 def _ignore(text: str) -> None:
@@ -16,11 +22,11 @@ def _ignore(text: str) -> None:
 class Splitter:
     """Tells what the model thinks from what it answers, piece by piece, and finds the first stop text in the answer."""
 
-    def __init__(self, stop: list[str], on_text: Callable[[str], None], on_thought: Callable[[str], None], *, thinking: bool):
+    def __init__(self, stop: list[str], on_text: Callable[[str], None], on_thought: Callable[[str], None], *, thinking: str = ""):
         self._stop = [text for text in stop if text]
         self._say, self._think = on_text, on_thought
         self._waiting = ""  # may yet turn out to be the beginning of a mark
-        self._thinks = thinking
+        self._end = THOUGHTS.get(thinking, "")  # of the thought that it is in; `thinking` is the mark that the prompt has begun
         self.text = self.thinking = ""
         self.stopped = False
 
@@ -39,8 +45,8 @@ class Splitter:
     def _step(self) -> bool:
         """Handle the first mark that is complete; True when there was one."""
         found = [(at, mark) for mark in self._marks() if (at := self._waiting.find(mark)) >= 0]
-        if found and min(found)[1] == THINK and self._waiting[: min(found)[0]].strip():
-            found = [each for each in found if each[1] != THINK]
+        if found and min(found)[1] in THOUGHTS and self._waiting[: min(found)[0]].strip():
+            found = [each for each in found if each[1] not in THOUGHTS]
         if not found:
             kept = max((_overlap(self._waiting, mark) for mark in self._marks()), default=0)
             self._give(self._waiting[: len(self._waiting) - kept])
@@ -49,27 +55,27 @@ class Splitter:
         at, mark = min(found)
         self._give(self._waiting[:at])
         self._waiting = self._waiting[at + len(mark) :]
-        if mark in (THINK, END_THINK):
-            self._thinks = mark == THINK
+        if mark in THOUGHTS or mark == self._end:
+            self._end = THOUGHTS.get(mark, "")
         else:
             self.stopped = True
         return True
 
     def _marks(self) -> list[str]:
         """A thought ends with its mark only; it begins before the answer, not in the middle of it."""
-        if self._thinks:
-            return [END_THINK]
-        return self._stop if self.text.strip() else [THINK, *self._stop]
+        if self._end:
+            return [self._end]
+        return self._stop if self.text.strip() else [*THOUGHTS, *self._stop]
 
     def _give(self, text: str) -> None:
-        if self._thinks:
+        if self._end:
             text = text if self.thinking else text.lstrip()
             self.thinking += text
         else:
             text = text.lstrip() if self.thinking and not self.text else text  # the blank lines behind a thought
             self.text += text
         if text:
-            (self._think if self._thinks else self._say)(text)
+            (self._think if self._end else self._say)(text)
 
 
 def _overlap(text: str, mark: str) -> int:
@@ -94,7 +100,7 @@ class Writer:
         on_thought: Callable[[str], None] = _ignore,
         on_token: Callable[[], None] = lambda: None,
         stop: list[str] | None = None,
-        thinking: bool = False,
+        thinking: str = "",
     ):
         self._tokenizer = tokenizer
         self.ends = ends

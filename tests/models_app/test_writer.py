@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from models_app.inference.writer import Splitter
+from models_app.inference.writer import THOUGHTS, Splitter
 
 
-def split(text: str, size: int, stop: tuple[str, ...] = (), *, thinking: bool = False) -> tuple[list[str], list[str], bool]:
+def split(text: str, size: int, stop: tuple[str, ...] = (), *, thinking: str = "") -> tuple[list[str], list[str], bool]:
     said: list[str] = []
     thought: list[str] = []
     splitter = Splitter(list(stop), said.append, thought.append, thinking=thinking)
@@ -26,9 +26,16 @@ def test_what_it_thinks_is_apart_from_what_it_says(size: int) -> None:
     assert "".join(said) == "Four. <think> is a tag."
 
 
+@pytest.mark.parametrize(("begin", "end"), THOUGHTS.items())
+def test_every_mark_ends_with_its_own(begin: str, end: str) -> None:
+    for size in (1, 3, 100):
+        said, thought, _ = split(f"{begin}a </ b {begin} c{end}Four.", size)
+        assert ("".join(thought), "".join(said)) == (f"a </ b {begin} c", "Four.")
+
+
 @pytest.mark.parametrize("size", [1, 4, 100])
 def test_a_template_may_have_begun_the_thought(size: int) -> None:
-    said, thought, _ = split("Hm.</think>Yes.", size, thinking=True)
+    said, thought, _ = split("Hm.</think>Yes.", size, thinking="<think>")
     assert ("".join(thought), "".join(said)) == ("Hm.", "Yes.")
 
 
@@ -52,7 +59,7 @@ def test_what_only_begins_like_a_mark_is_given_out_at_the_end() -> None:
 
 def test_text_is_given_out_as_soon_as_it_can_be_no_mark() -> None:
     said: list[str] = []
-    splitter = Splitter(["###"], said.append, lambda text: None, thinking=False)
+    splitter = Splitter(["###"], said.append, lambda text: None)
     splitter.feed("hello")
     assert said == ["hello"]
     splitter.feed("#")
