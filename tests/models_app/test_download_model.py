@@ -188,6 +188,30 @@ def test_two_people_keep_one_copy_and_the_last_one_frees_it(
     assert left_over() == []
 
 
+def test_two_downloads_at_the_same_moment_fetch_each_large_file_once(large: Repo, hub: LoopbackHub, tmp_path: Path) -> None:
+    from finetune.core.hub_models import describe_model
+    from models_app.hub_repo import files_to_fetch
+
+    hub.pace = 0.002  # about a fifth of a second for the weights, so that both are at it
+    found = describe_model("org/large")
+    folders = [tmp_path / "hers", tmp_path / "his"]
+    told: list[int] = []
+
+    def bring(folder: Path) -> None:
+        folder.mkdir()
+        files = files_to_fetch(found.files)
+        hub_transfer.fetch_files(found, files, folder, token="", on_progress=lambda done, total: told.append(done))
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(bring, folders))
+    assert [(folder / "model.safetensors").read_bytes() == large.files["model.safetensors"] for folder in folders] == [True, True]
+    assert (
+        len([path for method, path in hub.requests if method == "GET" and path.startswith("/cdn/") and blob_of(large).name in path])
+        == 1
+    )
+    assert len(told) > 2
+
+
 def test_cancelling_leaves_nothing(
     large: Repo, hub: LoopbackHub, alice: User, api: APIClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
