@@ -93,10 +93,17 @@ def _dataset_diff(one: TrainingJob | None, other: TrainingJob | None) -> dict[st
     found: dict[str, Any] = {"before": before.pk, "after": after.pk, "counts": {}, "reason": ""}
     if before.pk == after.pk or (before.content_hash and before.content_hash == after.content_hash):
         return {"same": True, **found}
+    if before.family != after.family:
+        return {"same": False, **found, "reason": f"Different datasets: {_in_words(before)} and {_in_words(after)}."}
     try:
         return {"same": False, **found, "counts": _changed(before, after)}
     except DomainError as error:
         return {"same": False, **found, "reason": error.message}
+
+
+def _in_words(dataset: Dataset) -> str:
+    rows = dataset.rows or 0
+    return f"“{dataset.name}” version {dataset.version} with {rows:,} row{'' if rows == 1 else 's'}"
 
 
 def _changed(before: Dataset, after: Dataset) -> dict[str, int]:
