@@ -50,5 +50,9 @@ class DataArchive(models.Model):
         return storage.archive_file(self.pk)
 
     @property
+    def is_in_making(self) -> bool:
+        return self.status in (self.Status.WAITING, self.Status.MAKING)
+
+    @property
     def can_be_downloaded(self) -> bool:
         return self.status == self.Status.READY and self.expires_at is not None and self.expires_at > timezone.now()

@@ -30,6 +30,7 @@ urlpatterns = [
     path("training/", include(training.urls.pages)),
     # API; a trailing slash is taken off by core.middleware.OptionalApiSlash
     path("api/auth/", include(accounts.urls.api)),
+    path("api/", include(finetune.operations.urls.api)),
     path("api/", include(datasets_app.urls.api)),
     path("api/", include(models_app.urls.api)),
     path("api/", include(training.urls.api)),

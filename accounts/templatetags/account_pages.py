@@ -16,6 +16,7 @@ PAGES = [
     ("settings-sessions", "Sign-ins"),
     ("settings-api-keys", "API keys"),
     ("settings-notifications", "Notifications"),
+    ("settings-data", "Your data"),
     ("account-delete", "Delete account"),
 ]
 BROWSERS = (("Edg", "Edge"), ("OPR", "Opera"), ("Firefox", "Firefox"), ("Chrome", "Chrome"), ("Safari", "Safari"))

@@ -12,6 +12,7 @@ from django.conf import settings
 from django.db.models import Q
 from django.utils import timezone
 
+from accounts.models import DataArchive
 from finetune.core import storage, store
 from models_app.models import LanguageModel
 from training.engine import datacache
@@ -24,6 +25,7 @@ GONE = ".gone-"  # begins the name of what prune_files is deleting; a crash leav
 STAGED = {
     "datasets": (".[0-9]*-*", "*/.hub-*", f"*/{GONE}*", f"*/{store.FETCHED}*"),
     "models": (".[0-9]*-*", f"{store.FETCHED}*"),
+    "archives": (".[0-9]*-part", f"{GONE}*"),
     "exports": (".[0-9]*-part", ".ollama-*-part", f"{store.FETCHED}*"),
     "runs": (f"{GONE}*", f"*/*/{GONE}*", f"*/*/{store.FETCHED}*", f"*/*/checkpoints/{store.FETCHED}*"),
     "cache": (f"prepared/{GONE}*",),
@@ -44,7 +46,7 @@ class Removable:
 def removable() -> Iterator[Removable]:
     """Everything the settings let go now. A path is named once, by the rule that takes most."""
     seen: set[Path] = set()
-    for found in (*_failed_runs(), *_checkpoints(), *_logs(), *_tokens(), *_debris()):
+    for found in (*_failed_runs(), *_checkpoints(), *_logs(), *_tokens(), *_archives(), *_debris()):
         if not seen & {found.path, *found.path.parents}:
             seen.add(found.path)
             yield found
@@ -94,6 +96,15 @@ def _tokens() -> Iterator[Removable]:
     for file in datacache.unused(settings.DATA_DIR / "cache" / "prepared"):
         if file.exists():
             yield _found(file, "prepared_tokens")
+
+
+def _archives() -> Iterator[Removable]:
+    """Archives of people's data that have expired, or that no row knows."""
+    kept = DataArchive.objects.filter(Q(expires_at__gt=timezone.now()) | Q(expires_at=None)).values_list("pk", flat=True)
+    known = {str(pk) for pk in kept}
+    for file in storage.archive_file(0).parent.glob("[0-9]*.zip"):
+        if file.stem not in known:
+            yield _found(file, "archives")
 
 
 def _debris() -> Iterator[Removable]:

@@ -1,6 +1,7 @@
 """The background halves, so that Celery finds them."""
 
 from finetune.operations.services.delete_account import remove_accounts
+from finetune.operations.services.export_data import make_archive
 from finetune.operations.services.prune_files import prune
 
-__all__ = ["prune", "remove_accounts"]
+__all__ = ["make_archive", "prune", "remove_accounts"]

@@ -10,7 +10,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts import audit
-from accounts.models import User
+from accounts.models import DataArchive, User
 from accounts.services.end_sign_ins import end_sign_ins
 from datasets_app.models import Dataset
 from datasets_app.services.delete_dataset import delete_dataset
@@ -66,6 +66,8 @@ def _remove(user: User) -> None:
     for dataset in Dataset.objects.for_user(user).order_by("-pk"):
         _try(delete_dataset, dataset=dataset)
     if not (LanguageModel.objects.for_user(user).exists() or Dataset.objects.for_user(user).exists()):
+        for archive in DataArchive.objects.for_user(user):
+            archive.file.unlink(missing_ok=True)
         user.delete()
 
 
