@@ -62,6 +62,27 @@ class TokenForm(forms.Form):
     )
 
 
+class WandbForm(forms.Form):
+    secret = _password("API key", "off", help_text="Under User settings, API keys.")
+    project = _text("Project", "off", max_length=100, required=False, help_text="Empty: aifinetune. It is made if there is none.")
+    entity = _text("Team", "off", max_length=100, required=False, help_text="Empty: your own account.")
+    url = _text("Server", "off", max_length=300, required=False, help_text="Empty: the cloud, https://api.wandb.ai.")
+
+
+class MlflowForm(forms.Form):
+    url = _text(
+        "Tracking server",
+        "off",
+        max_length=300,
+        help_text="Such as https://mlflow.example.org, or a host that your operator allows.",
+    )
+    username = _text("User", "off", max_length=200, required=False)
+    secret = _password("Password, or a token without a user", "off", required=False, help_text="Empty where the server is open.")
+    project = _text(
+        "Experiment", "off", max_length=100, required=False, help_text="Empty: aifinetune. It is made if there is none."
+    )
+
+
 class ApiKeyForm(forms.Form):
     name = _text("Name", "off", max_length=100, help_text="What it is for, such as the script or machine that uses it.")
     scope = forms.ChoiceField(label="It may", choices=[("read", "Only read"), ("write", "Read and change")])

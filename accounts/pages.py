@@ -17,18 +17,13 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from accounts.forms import ModalForm, PasswordForm, ProfileForm, RegisterForm, SignInForm, ThemeForm, TokenForm
+from accounts.forms import PasswordForm, ProfileForm, RegisterForm, SignInForm, ThemeForm
 from accounts.lockout import count_failure, forget_failures, seconds_locked
-from accounts.models import Credential, User
+from accounts.models import User
 from accounts.person import person
 from accounts.services.change_password import change_password
-from accounts.services.forget_hf_token import forget_hf_token
-from accounts.services.forget_modal_tokens import forget_modal_tokens
 from accounts.services.register_user import may_register, register_user
-from accounts.services.save_hf_token import save_hf_token
-from accounts.services.save_modal_tokens import save_modal_tokens
 from accounts.services.update_profile import update_profile
-from accounts.services.validate_hf_token import validate_hf_token
 from accounts.sessions import rename
 from finetune.core.errors import DomainError
 from finetune.core.pages import refuse, render_page
@@ -140,45 +135,6 @@ def password(request: HttpRequest) -> HttpResponse:
     return _settings(request, status=422, password_form=form)
 
 
-@sensitive_post_parameters()
-@require_POST
-def token(request: HttpRequest) -> HttpResponse:
-    form = TokenForm(request.POST)
-    if form.is_valid() and _done(form, save_hf_token, user=person(request), **form.cleaned_data):
-        return _saved(request, "Your Hugging Face token is stored, encrypted.")
-    return _settings(request, status=422, token_form=form)
-
-
-@sensitive_post_parameters()
-@require_POST
-def modal(request: HttpRequest) -> HttpResponse:
-    form = ModalForm(request.POST)
-    if form.is_valid() and _done(form, save_modal_tokens, user=person(request), **form.cleaned_data):
-        return _saved(request, "Your Modal tokens are stored, encrypted.")
-    return _settings(request, status=422, modal_form=form)
-
-
-@require_POST
-def modal_delete(request: HttpRequest) -> HttpResponse:
-    forget_modal_tokens(user=person(request))
-    return _saved(request, "Your Modal tokens are forgotten.")
-
-
-@require_POST
-def token_validate(request: HttpRequest) -> HttpResponse:
-    credential = validate_hf_token(user=person(request))
-    if credential.valid:
-        return _saved(request, "The Hub accepts your token.")
-    messages.error(request, "The Hub no longer accepts your token. Create a new one and save it here.")
-    return redirect("settings")
-
-
-@require_POST
-def token_delete(request: HttpRequest) -> HttpResponse:
-    forget_hf_token(user=person(request))
-    return _saved(request, "Your Hugging Face token is forgotten.")
-
-
 def _done(form: forms.Form, verb: Any, **values: Any) -> bool:
     """Call the verb; its refusal goes into the form."""
     try:
@@ -196,10 +152,6 @@ def _settings(request: HttpRequest, *, status: int = 200, **bound: forms.Form) -
         "profile_form": ProfileForm(initial={name: getattr(user, name) for name in ProfileForm.base_fields}),
         "password_form": PasswordForm(),
         "theme_form": ThemeForm(initial={"theme": user.theme}),
-        "token_form": TokenForm(),
-        "modal_form": ModalForm(),
-        "modal_credential": user.credentials.filter(kind=Credential.Kind.MODAL).first(),
-        "credential": user.credentials.filter(kind=Credential.Kind.HUGGING_FACE).first(),
     }
     return render_page(request, "accounts/settings.html", context | bound, status=status)
 

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from accounts import access_api, access_pages, notice_pages
+from accounts import access_api, access_pages, connection_api, connection_pages, notice_pages
 from accounts import api as views
 from accounts import pages as web
 
@@ -14,11 +14,16 @@ pages = [
     path("settings/profile", web.profile, name="settings-profile"),
     path("settings/theme", web.theme, name="settings-theme"),
     path("settings/password", web.password, name="settings-password"),
-    path("settings/token", web.token, name="settings-token"),
-    path("settings/modal", web.modal, name="settings-modal"),
-    path("settings/modal/delete", web.modal_delete, name="settings-modal-delete"),
-    path("settings/token/validate", web.token_validate, name="settings-token-validate"),
-    path("settings/token/delete", web.token_delete, name="settings-token-delete"),
+    path("settings/connections", connection_pages.connections, name="settings-connections"),
+    path("settings/token", connection_pages.token, name="settings-token"),
+    path("settings/modal", connection_pages.modal, name="settings-modal"),
+    path("settings/modal/delete", connection_pages.modal_delete, name="settings-modal-delete"),
+    path("settings/modal/validate", connection_pages.modal_validate, name="settings-modal-validate"),
+    path("settings/token/validate", connection_pages.token_validate, name="settings-token-validate"),
+    path("settings/token/delete", connection_pages.token_delete, name="settings-token-delete"),
+    path("settings/trackers/<slug:kind>", connection_pages.tracker, name="settings-tracker"),
+    path("settings/trackers/<slug:kind>/validate", connection_pages.tracker_validate, name="settings-tracker-validate"),
+    path("settings/trackers/<slug:kind>/delete", connection_pages.tracker_delete, name="settings-tracker-delete"),
     path("settings/sessions", access_pages.sessions, name="settings-sessions"),
     path("settings/sessions/end-others", access_pages.end_others, name="settings-sessions-end-others"),
     path("settings/sessions/<int:pk>/end", access_pages.end_session, name="settings-session-end"),
@@ -43,6 +48,9 @@ api = [
     path("api-keys", access_api.ApiKeysView.as_view(), name="api-keys"),
     path("api-keys/<int:pk>", access_api.ApiKeyView.as_view(), name="api-key"),
     path("modal-tokens", views.ModalTokensView.as_view(), name="api-modal-tokens"),
+    path("modal-tokens/validate", connection_api.ModalValidateView.as_view(), name="api-modal-tokens-validate"),
+    path("trackers/<slug:kind>", connection_api.TrackerView.as_view(), name="api-tracker"),
+    path("trackers/<slug:kind>/validate", connection_api.TrackerValidateView.as_view(), name="api-tracker-validate"),
     path("hf-token/validate", views.HfTokenValidateView.as_view(), name="api-hf-token-validate"),
 ]
 websocket: list = []

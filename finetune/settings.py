@@ -209,6 +209,7 @@ CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "run" / "beat-schedule")
 (DATA_DIR / "run").mkdir(exist_ok=True)  # beat makes no directory for it and would end at once
 CELERY_BEAT_SCHEDULE = {
     "reconcile-jobs": {"task": "training.services.reconcile_jobs.reconcile", "schedule": 15.0},
+    "report-runs": {"task": "training.services.report_run.report_due", "schedule": 10.0},
     "reconcile-datasets": {"task": "datasets_app.services.reconcile_datasets.reconcile", "schedule": 60.0},
     "refresh-prices": {"task": "training.services.refresh_prices.refresh", "schedule": crontab(hour=5, minute=10)},
     "prune-files": {"task": "finetune.operations.services.prune_files.prune", "schedule": crontab(hour=4, minute=20)},
@@ -323,6 +324,8 @@ OLLAMA_HOST = env.env_str("OLLAMA_HOST", "http://127.0.0.1:11434")
 OLLAMA_ALLOWED_HOSTS = env.env_list("OLLAMA_ALLOWED_HOSTS", [])
 # Hosts on private networks that people's webhooks may call, as host or host:port. Hosts on the public net need no entry.
 WEBHOOK_ALLOWED_HOSTS = env.env_list("WEBHOOK_ALLOWED_HOSTS", [])
+# Hosts on private networks where people's experiment trackers may be, as host or host:port. Hosts on the public net need no entry.
+TRACKER_ALLOWED_HOSTS = env.env_list("TRACKER_ALLOWED_HOSTS", [])
 # llama.cpp's llama-quantize: with it GGUF files can have k-quants (q4_k_m and its like).
 LLAMA_QUANTIZE = env.env_str("LLAMA_QUANTIZE")
 

@@ -24,6 +24,7 @@ urlpatterns = [
     # pages
     path("", include(finetune.dashboard.urls.pages)),
     path("", include(accounts.urls.pages)),
+    path("settings/", include(training.urls.settings_pages)),
     path("datasets/", include(datasets_app.urls.pages)),
     path("models/", include(models_app.urls.pages)),
     path("models/", include(training.urls.model_pages)),

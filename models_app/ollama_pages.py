@@ -51,6 +51,17 @@ def _copies(request: HttpRequest, **only: LanguageModel) -> dict[str, Any]:
     return {"rows": rows, "busy": any(copy.busy for copy, _ in rows)}
 
 
+@require_POST
+def test(request: HttpRequest) -> HttpResponse:
+    """Asked from the settings."""
+    found = describe_ollama(owner=request.user)
+    if found.reachable:
+        messages.success(request, f"{found.url} answers, version {found.version or 'unknown'}, with {len(found.models)} models.")
+    else:
+        messages.error(request, found.trouble)
+    return redirect("settings-connections")
+
+
 @require_http_methods(["GET", "POST"])
 def bring(request: HttpRequest, pk: int) -> HttpResponse:
     """One model's copies and the form for another; htmx asks for the list alone while one is under way."""

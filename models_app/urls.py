@@ -35,6 +35,7 @@ pages: list = [
     path("<int:pk>/cancel-download", hub_pages.cancel, name="model-cancel-download"),
     path("<int:pk>/push", hub_pages.push, name="model-push"),
     path("ollama", ollama_pages.server, name="ollama"),
+    path("ollama/test", ollama_pages.test, name="ollama-test"),
     path("<int:pk>/ollama", ollama_pages.bring, name="model-ollama"),
     path("ollama/copies/<int:pk>/cancel", ollama_pages.cancel, name="ollama-cancel"),
     path("ollama/copies/<int:pk>/remove", ollama_pages.remove, name="ollama-remove"),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from accounts.models import User
+from accounts.tracker_accounts import KINDS, connected
 from datasets_app.models import Dataset
 from finetune.core.errors import invalid_field
 from finetune.core.querysets import OwnedQuerySet
@@ -31,3 +33,14 @@ def checked_name(name: str) -> str:
     if len(name) > 200:
         raise invalid_field("name", "At most 200 characters.")
     return name
+
+
+def checked_trackers(owner: User, kinds: Collection[str]) -> list[str]:
+    """Experiment trackers by name, each once; Invalid for one that is unknown or where the owner has no account."""
+    mine = connected(owner) if kinds else ()
+    for kind in kinds:
+        if kind not in KINDS:
+            raise invalid_field("report_to", f"There is no tracker {kind!r}. Choose from: {', '.join(KINDS)}.")
+        if kind not in mine:
+            raise invalid_field("report_to", f"You have no account at {kind}. Save one in the settings, under Connections.")
+    return sorted(set(kinds))

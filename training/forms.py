@@ -10,6 +10,7 @@ from django import forms
 from django.urls import reverse_lazy
 
 from accounts.models import User
+from accounts.tracker_accounts import connected
 from datasets_app.models import Dataset
 from finetune.core.templatetags.ui import method_words
 from models_app.models import LanguageModel
@@ -24,6 +25,7 @@ from training.refusals import KIND_WORDS
 from training.services.suggest_config import Suggestion, suggest_config
 from training.spec_fields import describe_fields, form_field, form_value
 from training.template_list import list_templates
+from training.tracking import NAMES
 
 # When one of these changes, htmx fetches the options that fit the new choice, with what was typed.
 OPTIONS_FOLLOW = {
@@ -97,6 +99,7 @@ class JobForm(forms.Form):
     )
     confirm_cost = forms.BooleanField(label="It may cost more than this month's limit", required=False)
     hardware = forms.CharField(required=False)  # each place has a list of its own: see place_cards.hardware_field
+    report_to = forms.MultipleChoiceField(label="Send curves to", required=False, widget=forms.CheckboxSelectMultiple)
     template = forms.ChoiceField(label="Start from", required=False)
     suggested = forms.CharField(required=False, widget=forms.HiddenInput)
 
@@ -111,6 +114,8 @@ class JobForm(forms.Form):
         self.fields["model_id"].queryset = models  # type: ignore[attr-defined]
         self.fields["dataset_id"].queryset = datasets  # type: ignore[attr-defined]
         self._offer_splits()
+        mine = connected(owner)
+        self.fields["report_to"].choices = [(kind, name) for kind, name in NAMES.items() if kind in mine]  # type: ignore[attr-defined]
         self.fields["template"].choices = template_choices(owner, self.chosen_method)  # type: ignore[attr-defined]
         self.fields["template"].widget.attrs |= OPTIONS_FOLLOW
         self.suggestions = self._suggestions() if data is None else _sent_along(data)
@@ -187,6 +192,7 @@ class JobForm(forms.Form):
         rest = {name: self.cleaned_data[name] for name in ("train_split", "eval_split", "method")}
         rest |= {"executor": self.place, "hardware": chosen_hardware(self.place, self.data)}
         rest |= {"budget": self.cleaned_data["budget"], "keep_remote": self.cleaned_data["keep_remote"]}
+        rest |= {"report_to": self.cleaned_data["report_to"]}
         return {"name": name, "model_id": model.pk, "dataset_id": dataset.pk, **rest, "config": self.config()}
 
 

@@ -83,6 +83,7 @@ class TrainingJob(Lifecycle):
     eval_split = models.CharField(max_length=50, blank=True)
     config = models.JSONField(default=dict, help_text="Checked by training.engine.spec.check_config.")
     attempt = models.PositiveIntegerField(default=0)
+    report_to = models.JSONField(default=list, help_text="Trackers its curves are sent to: see training.tracker_models.")
     idempotency_key = models.CharField(max_length=200, null=True, blank=True)
 
     progress = models.JSONField(default=dict)
@@ -200,6 +201,7 @@ class TrainingJob(Lifecycle):
             "hardware",
             "budget",
             "keep_remote",
+            "report_to",
         )
         return TrainingJob(**{name: getattr(self, name) for name in same}, **values)
 
@@ -356,3 +358,6 @@ class MetricChunk(models.Model):
 
     def __str__(self) -> str:
         return f"{self.job_id}/{self.first_seq}–{self.last_seq}"
+
+
+from training.tracker_models import JobDefaults, TrackerRun  # noqa: E402, F401 - their tables are this app's

@@ -82,6 +82,11 @@ def describe_fields(method: str) -> list[dict[str, Any]]:
     return [_describe(item, defaults[item.name], method) for item in spec.config_fields(method)]
 
 
+def describe_all() -> list[dict[str, Any]]:
+    """Every option of any method, with the default that most of them share."""
+    return [_describe(item, getattr(spec.Config(), item.name)) for item in spec.config_fields()]
+
+
 def _describe(item: dataclasses.Field, default: Any, method: str | None = None) -> dict[str, Any]:
     kind, nullable = spec.field_type(item)
     rules = {key: item.metadata[key] for key in ("help", "group", "min", "above", "max", "advanced", "lines")}

@@ -7,13 +7,14 @@ from training.api.catalog import DevicesView, ExecutorsView, MethodsView, Sample
 from training.api.checkpoints import TryCheckpointView
 from training.api.cloud import CloudView, RefreshPricesView, StopCloudRunView
 from training.api.compare import CompareView
+from training.api.defaults import JobDefaultsView
 from training.api.estimate import EstimatePlacesView, EstimateView
 from training.api.jobs import JobViewSet
 from training.api.queue import AdmitWorkerView, DrainWorkerView, OpenQueueView, PauseQueueView, QueueView, WorkersView
 from training.api.templates import TemplateViewSet
 from training.api.versions import LineageView, VersionCompareView
 from training.consumers import JobConsumer
-from training.pages import checkpoints, cloud, compare, form, job, lists, moves, queue, templates, versions
+from training.pages import checkpoints, cloud, compare, defaults, form, job, lists, moves, queue, templates, versions
 
 router = SimpleRouter(trailing_slash=False)
 router.register("training/templates", TemplateViewSet, basename="api-template")
@@ -48,9 +49,12 @@ pages = [
     path("<int:pk>/clone", moves.clone, name="job-clone"),
     path("<int:pk>/reproduce", moves.reproduce, name="job-reproduce"),
     path("<int:pk>/save-template", templates.save_from_job, name="job-save-template"),
+    path("<int:pk>/send-again", moves.send_to_trackers, name="job-send-again"),
     path("<int:pk>/delete", moves.delete, name="job-delete"),
     path("<int:pk>/checkpoints/<int:step>/try", checkpoints.try_it, name="checkpoint-try"),
 ]
+# Under settings/, likewise.
+settings_pages = [path("new-jobs", defaults.job_defaults, name="settings-new-jobs")]
 # Under models/: they tell of models, but only this app knows of runs.
 model_pages = [
     path("compare", versions.compare, name="models-compare"),
@@ -63,6 +67,7 @@ api = [
     path("training/cloud/stop", StopCloudRunView.as_view(), name="api-cloud-stop"),
     path("training/cloud/prices", RefreshPricesView.as_view(), name="api-cloud-prices"),
     path("training/devices", DevicesView.as_view(), name="api-devices"),
+    path("training/defaults", JobDefaultsView.as_view(), name="api-job-defaults"),
     path("training/queue", QueueView.as_view(), name="api-queue"),
     path("training/queue/pause", PauseQueueView.as_view(), name="api-queue-pause"),
     path("training/queue/open", OpenQueueView.as_view(), name="api-queue-open"),

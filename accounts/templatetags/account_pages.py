@@ -13,6 +13,8 @@ register = template.Library()
 
 PAGES = [
     ("settings", "Account"),
+    ("settings-connections", "Connections"),
+    ("settings-new-jobs", "New jobs"),
     ("settings-sessions", "Sign-ins"),
     ("settings-api-keys", "API keys"),
     ("settings-notifications", "Notifications"),

@@ -30,7 +30,7 @@ def test_it_is_stored_encrypted_and_never_shown(saved, api, page, alice, caplog)
     credential = Credential.objects.get(owner=alice)
     assert crypto.decrypt(credential.ciphertext) == GOOD_TOKEN
     assert GOOD_TOKEN not in credential.ciphertext
-    for shown in (saved.content, page.get("/settings").content, caplog.text.encode()):
+    for shown in (saved.content, page.get("/settings/connections").content, caplog.text.encode()):
         assert GOOD_TOKEN.encode() not in shown
     assert api.get("/api/auth/me").json()["has_hf_token"] is True
 
@@ -66,7 +66,7 @@ def test_validate_notices_a_revoked_token(saved, hub_server, api, page):
 
     assert response.status_code == 200 and response.json()["valid"] is False
     hub_server.known[GOOD_TOKEN] = "alice"
-    assert page.post("/settings/token/validate").url == "/settings"
+    assert page.post("/settings/token/validate").url == "/settings/connections"
     assert api.get("/api/auth/hf-token").json()["valid"] is True
 
 
@@ -76,7 +76,7 @@ def test_validate_without_a_token_is_a_conflict(api):
 
 def test_forgetting_it_twice_is_harmless(saved, api, page):
     assert api.delete("/api/auth/hf-token").status_code == 204
-    assert page.post("/settings/token/delete").url == "/settings"
+    assert page.post("/settings/token/delete").url == "/settings/connections"
 
     assert api.get("/api/auth/hf-token").json() == NONE
     assert not Credential.objects.exists()

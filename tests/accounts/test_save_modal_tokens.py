@@ -31,7 +31,7 @@ def test_others_are_refused_by_field_and_what_was_stored_stays(alice: User, api,
 
 def test_the_page_does_the_same(page, modal_server) -> None:  # noqa: F811
     assert page.post("/settings/modal", GOOD).status_code == 302
-    assert "ak-…good" in page.get("/settings").content.decode()
+    assert "ak-…good" in page.get("/settings/connections").content.decode()
     assert page.post("/settings/modal", {"token_id": "ak-bad", "token_secret": "as-bad"}).status_code == 422
     assert page.post("/settings/modal/delete").status_code == 302
     assert not Credential.objects.exists()

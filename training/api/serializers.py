@@ -81,6 +81,25 @@ class StatusSerializer(serializers.ModelSerializer):
         return job.error
 
 
+class TrackerSerializer(serializers.Serializer):
+    """A job at a tracker. `error` says what keeps it from being sent, or was given up over once it is `done`."""
+
+    kind = serializers.CharField()
+    url = serializers.CharField()
+    done = serializers.BooleanField()
+    error = serializers.CharField()
+
+
+class JobDefaultsSerializer(serializers.Serializer):
+    """What your new jobs begin with. Everything may be left out."""
+
+    method = serializers.CharField(required=False, allow_blank=True, default="")
+    executor = serializers.CharField(required=False, allow_blank=True, default="")
+    hardware = serializers.CharField(required=False, allow_blank=True, default="")
+    report_to = serializers.ListField(child=serializers.CharField(), required=False, default=list)
+    config = ConfigField(required=False, default=dict)
+
+
 class JobSerializer(StatusSerializer):
     """A job in full."""
 
@@ -89,6 +108,7 @@ class JobSerializer(StatusSerializer):
     config = serializers.SerializerMethodField()
     estimate = serializers.SerializerMethodField(help_text="What was foreseen when it was first queued; null without.")
     reproduces = serializers.IntegerField(source="reproduces_id", read_only=True, allow_null=True, help_text="The job it repeats.")
+    trackers = serializers.SerializerMethodField(help_text="Where its curves are sent, once it runs.")
     reproduced_exactly = serializers.BooleanField(
         read_only=True, allow_null=True, help_text="Whether its weights are those of the job it repeats; null while unknown."
     )
@@ -96,9 +116,14 @@ class JobSerializer(StatusSerializer):
     class Meta(StatusSerializer.Meta):
         fields = [
             *StatusSerializer.Meta.fields, "executor", "hardware", "budget", "keep_remote", "priority", "model_id", "dataset_id", "train_split", "eval_split", "config", "estimate",
-            "weights_sha256", "reproduces", "reproduced_exactly",
+            "weights_sha256", "reproduces", "reproduced_exactly", "report_to", "trackers",
         ]  # fmt: skip
         read_only_fields = fields
+
+    @extend_schema_field(TrackerSerializer(many=True))
+    def get_trackers(self, job: TrainingJob) -> list[dict[str, Any]]:
+        runs = job.tracker_runs.all() if job.report_to else ()  # type: ignore[attr-defined]
+        return [dict(TrackerSerializer(run).data) for run in runs]
 
     @extend_schema_field({"type": ["object", "null"], "additionalProperties": True})
     def get_estimate(self, job: TrainingJob) -> dict[str, Any] | None:
@@ -136,6 +161,9 @@ class JobChangesSerializer(serializers.Serializer):
     train_split = serializers.CharField(required=False, allow_blank=True)
     eval_split = serializers.CharField(required=False, allow_blank=True)
     config = ConfigField(required=False)
+    report_to = serializers.ListField(
+        child=serializers.CharField(), required=False, help_text="Trackers its curves are sent to: wandb, mlflow."
+    )
 
     def to_internal_value(self, data: Any) -> Any:
         """Refuse fields we don't know: a misspelt one would otherwise change nothing without a word."""
@@ -150,11 +178,12 @@ class NewJobSerializer(JobChangesSerializer):
 
     method = serializers.CharField(required=False)
     template_id = serializers.CharField(required=False, allow_null=True)
+    use_defaults = serializers.BooleanField(default=False, help_text="Begin with your own defaults: /api/training/defaults.")
     start = serializers.BooleanField(default=False)
     confirm_cost = serializers.BooleanField(default=False, help_text="Yes, it may cost more than this month's limit.")
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        if not attrs.get("method") and not attrs.get("template_id"):
+        if not attrs.get("method") and not attrs.get("template_id") and not attrs["use_defaults"]:
             raise serializers.ValidationError({"method": ["Name a method, or a template that has one."]})
         return attrs
 

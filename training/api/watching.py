@@ -15,11 +15,13 @@ from rest_framework.response import Response
 
 from finetune.core.downloads import stream_file
 from training.api import serializers as shapes
+from training.engine.tensorboard import name_of_file
 from training.event_feed import events_after
 from training.filters import whole_number
 from training.models import TrainingJob
 from training.services.describe_run import describe_run
 from training.services.export_metrics import export_metrics
+from training.services.export_tensorboard import export_tensorboard
 from training.services.list_run_files import list_checkpoints, list_run_files
 from training.services.read_log import read_log
 from training.services.read_metrics import read_metrics
@@ -101,6 +103,14 @@ class WatchActions:
         """Every point of the curves, unthinned, as a table."""
         job = self.get_object()
         return stream_file(request._request, export_metrics(job=job), filename=f"{_file_name(job)}.csv", content_type="text/csv")
+
+    @extend_schema(responses={(200, "application/octet-stream"): OpenApiTypes.BINARY})
+    @action(detail=True)
+    def tensorboard(self, request: Request, pk: str) -> StreamingHttpResponse:
+        """The curves as an event file: put it into a directory of its own and point `tensorboard --logdir` there."""
+        job = self.get_object()
+        name = name_of_file(job.created_at.timestamp(), _file_name(job))
+        return stream_file(request._request, export_tensorboard(job=job), filename=name, content_type="application/octet-stream")
 
     @extend_schema(responses={(200, "application/json"): OpenApiTypes.OBJECT})
     @action(detail=True, url_path="spec.json", url_name="spec")

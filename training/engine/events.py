@@ -24,6 +24,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from .tensorboard import Curves
+
 
 class EventLog:
     """Appends events to a file. A line is written by one write call, so a reader never sees two halves mixed.
@@ -31,7 +33,9 @@ class EventLog:
     Half a line (a kill in mid-write, a full disk) is closed with a line feed before the next; readers skip it.
     """
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, curves: Curves | None = None):
+        """`curves` is told of every metric event too."""
+        self._curves = curves
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         size = os.fstat(self._descriptor).st_size
         self._torn = size > 0 and os.pread(self._descriptor, 1, size - 1) != b"\n"
@@ -42,6 +46,8 @@ class EventLog:
         data = b"\n" + line if self._torn else line
         self._torn = True
         self._torn = os.write(self._descriptor, data) != len(data)
+        if self._curves and kind == "metric":
+            self._curves.take(_finite(values))
 
     def sync(self) -> None:
         """Force the events to disk (before the engine reports an end)."""

@@ -19,6 +19,7 @@ from .process import identity
 from .rundir import RunDir, write_atomic
 from .spec import METHOD_KINDS, TrainingSpec
 from .stopping import StopRequest
+from .tensorboard import Curves
 
 
 def run(path: Path) -> int:
@@ -40,7 +41,7 @@ def run(path: Path) -> int:
 
 
 def _run(run_dir: RunDir) -> int:
-    events, stop = EventLog(run_dir.events_file), StopRequest(run_dir)
+    events, stop = EventLog(run_dir.events_file, Curves(run_dir.path)), StopRequest(run_dir)
     write_atomic(run_dir.process_file, json.dumps(identity(os.getpid())))
     lastwords.keep_room(run_dir)
     with stop.listening():

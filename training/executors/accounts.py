@@ -58,7 +58,7 @@ def hub_reason(user: Any) -> str:
 
 def settings_page() -> str:
     """Where tokens are saved."""
-    return reverse("settings")
+    return reverse("settings-connections")
 
 
 @contextmanager

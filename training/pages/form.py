@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_http_methods, require_POST
 
+from accounts.person import person
 from finetune.core.errors import DomainError
 from finetune.core.pages import refuse, render_page
 from finetune.core.templatetags.ui import method_words
@@ -18,6 +19,7 @@ from models_app.models import LanguageModel
 from training.engine.spec import config_fields
 from training.estimator import Advice
 from training.forms import JobForm, usable_datasets, usable_models
+from training.job_defaults import defaults_of
 from training.pages.own import own_job
 from training.place_cards import PlaceCard
 from training.place_notes import notes, troubles
@@ -63,7 +65,9 @@ def save_template_from_form(request: HttpRequest) -> HttpResponse:
 
 
 def _blank_form(request: HttpRequest) -> JobForm:
-    initial: dict[str, Any] = _copied(request) | request.GET.dict()
+    initial: dict[str, Any] = (_copied(request) or _own_defaults(request)) | request.GET.dict()
+    if "name" in request.GET:  # the form itself asks: what is not ticked is not meant
+        initial["report_to"] = request.GET.getlist("report_to")
     initial.pop("suggested", None)
     for short, field in (("model", "model_id"), ("dataset", "dataset_id")):
         if short in initial:
@@ -83,10 +87,20 @@ def _with_template(request: HttpRequest, initial: dict[str, Any]) -> dict[str, A
         return initial
     template = find_template(request.user, initial.get("template", ""))
     kept = {name: value for name, value in initial.items() if name not in known or not request.GET.get("template", "")}
+    mine = {name: value for name, value in _own_defaults(request).items() if name in known}
     if template is None:
-        return {name: value for name, value in initial.items() if name not in known or "template" not in request.GET}
+        kept = {name: value for name, value in initial.items() if name not in known or "template" not in request.GET}
+        return kept if "from" in request.GET else mine | kept
+    kept = mine | kept
     values = {name: form_text(value, name) for name, value in template.config.items()}
     return {**kept, **values, "method": template.method}
+
+
+def _own_defaults(request: HttpRequest) -> dict[str, Any]:
+    """What the person's settings say new jobs begin with, as form values."""
+    mine = defaults_of(person(request))
+    told = {name: getattr(mine, name) for name in ("method", "executor", "hardware", "report_to") if getattr(mine, name)}
+    return told | {name: form_text(value, name) for name, value in mine.config.items()}
 
 
 def _copied(request: HttpRequest) -> dict[str, Any]:
@@ -107,6 +121,7 @@ def _copied(request: HttpRequest) -> dict[str, Any]:
         "hardware",
         "budget",
         "keep_remote",
+        "report_to",
     )
     return {name: getattr(source, name) for name in names} | config
 
@@ -134,7 +149,7 @@ def estimate(request: HttpRequest) -> HttpResponse:
     form = JobForm(request.POST, owner=request.user)  # type: ignore[arg-type]
     context: dict[str, Any] = {"form": form, "missing": _missing(form), "obstacle": form.obstacle()}
     if form.is_valid():
-        values = {key: value for key, value in form.job_values().items() if key != "name"}
+        values = {key: value for key, value in form.job_values().items() if key not in ("name", "report_to")}
         try:
             found = estimate_job(owner=request.user, **values)  # type: ignore[arg-type, misc]
             context |= {"estimate": found, "advice": [_applicable(item) for item in found.advice]}

@@ -21,6 +21,8 @@ from training.phases import stations
 from training.run_facts import differing_packages, run_facts, samples_by_prompt
 from training.services.describe_run import describe_run
 from training.services.list_run_files import list_checkpoints, list_run_files
+from training.tracker_models import TrackerRun
+from training.tracking import NAMES
 
 
 @require_GET
@@ -49,6 +51,7 @@ def _everything(found: TrainingJob) -> dict[str, Any]:
         "run_facts": run_facts(found) if found.attempt else [],
         "stations": stations(found.executor, found.status, found.phase),
         **_money(found),
+        "tracker_runs": _tracker_runs(found),
     }
     if found.status == TrainingJob.Status.DRAFT:
         return context
@@ -62,6 +65,15 @@ def _money(found: TrainingJob) -> dict[str, Any]:
     if not found.hardware or found.is_active or found.status == TrainingJob.Status.SUCCEEDED:
         return {}
     return {"foreseen": money.foreseen(found), "spent": money.spent(found), "budget_left": money.budget_left(found)}
+
+
+def _tracker_runs(found: TrainingJob) -> list[TrackerRun]:
+    """Where its curves are sent. Those it is to be sent to and that have no row yet (it waits) are said too."""
+    known = {run.kind: run for run in found.tracker_runs.all()} if found.report_to else {}  # type: ignore[attr-defined]
+    runs = [known.get(kind) or TrackerRun(job=found, kind=kind) for kind in found.report_to]
+    for run in runs:
+        run.name = NAMES[run.kind]
+    return runs
 
 
 def _checkpoints(found: TrainingJob) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from training.services.create_sample import create_sample
 from training.services.delete_job import delete_job
 from training.services.reproduce_job import reproduce_job
 from training.services.resume_job import resume_job
+from training.services.send_again import send_again
 from training.services.start_job import start_job
 from training.services.update_job import update_job
 
@@ -80,6 +81,13 @@ def delete(request: HttpRequest, pk: int) -> HttpResponse:
     delete_job(job=gone)
     messages.success(request, f"“{gone.name}” was deleted.")
     return redirect("jobs")
+
+
+@require_POST
+def send_to_trackers(request: HttpRequest, pk: int) -> HttpResponse:
+    number = send_again(job=own_job(request, pk))
+    messages.success(request, f"Its curves go to {number} tracker{'' if number == 1 else 's'} again.")
+    return redirect("job", pk)
 
 
 @require_POST

@@ -12,6 +12,7 @@ from training import executors, lifecycle, queue, slots
 from training.lease import Lease, expired, holder_is_dead, machine, new_owner
 from training.models import DeviceHold, DrainedWorker, JobQuerySet, TrainingJob
 from training.queue import Waiting
+from training.services.report_run import open_reports
 
 Status = TrainingJob.Status
 
@@ -35,6 +36,7 @@ def claim_job(*, executor: str, worker: str = "") -> tuple[TrainingJob, Lease] |
         if lease := lifecycle.claim(job, owner, devices=devices):
             # A new attempt starts from nothing: a directory is there only when the database was put back to an older state.
             storage.remove_tree(job.run_dir)
+            open_reports(job)
             return job, lease
     return None
 

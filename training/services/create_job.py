@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -11,7 +12,8 @@ from datasets_app.models import Dataset
 from finetune.core.errors import invalid_field
 from finetune.core.templatetags.ui import method_words
 from models_app.models import LanguageModel
-from training.choices import checked_name, default_split, find_owned
+from training.choices import checked_name, checked_trackers, default_split, find_owned
+from training.job_defaults import config_for, defaults_of
 from training.models import TrainingJob
 from training.refusals import refuse_config, refuse_devices, refuse_unknown_choice, refuse_unusable
 from training.services.start_job import start_job
@@ -30,7 +32,7 @@ def create_job(
     model_id: int | None,
     dataset_id: int | None,
     method: str = "",
-    executor: str = "local",
+    executor: str = "",
     hardware: str = "",
     budget: Any = None,
     keep_remote: bool = False,
@@ -38,13 +40,16 @@ def create_job(
     eval_split: str = "",
     config: dict[str, Any] | None = None,
     template_id: str | None = None,
+    report_to: Collection[str] | None = None,
+    use_defaults: bool = False,
     start: bool = False,
     confirm_cost: bool = False,
     idempotency_key: str | None = None,
 ) -> TrainingJob:
     """A draft job of `owner`, or a queued one with `start`. The same idempotency key gives the job it made before.
 
-    A template gives the method and options; what is named beside it comes before it.
+    A template gives the method and options; what is named beside it comes before it, and the owner's own defaults (with
+    `use_defaults`) come after both. Without an executor it runs here. `report_to` names trackers its curves are sent to.
     Invalid, naming the field: a model or dataset that is missing, not the owner's, not ready or unfit for the method;
     an unknown method, executor, split or template; a config value that is unknown or out of range; more GPUs than there are; a
     provider that can't be used now, its `hardware`, a `budget` (USD) that is none. With `start`, also what start_job refuses.
@@ -54,6 +59,9 @@ def create_job(
     if idempotency_key and (existing := _made_with(owner, idempotency_key)):
         return existing
     method, config = _with_template(owner, template_id, method, config or {})
+    if use_defaults:
+        method, executor, hardware, config, report_to = _with_defaults(owner, method, executor, hardware, config, report_to)
+    executor = executor or "local"
     refuse_unknown_choice(method=method, executor=executor)
     model = find_owned(LanguageModel.objects.all(), owner, model_id, "model_id", "model")
     dataset = find_owned(Dataset.objects.all(), owner, dataset_id, "dataset_id", "dataset")
@@ -70,12 +78,24 @@ def create_job(
         "keep_remote": keep_remote,
         "train_split": train_split,
         "eval_split": eval_split,
+        "report_to": checked_trackers(owner, report_to or ()),
         "config": checked_config(method, config),
     }
     refuse_place(owner=owner, executor=executor, hardware=hardware, num_gpus=values["config"].get("num_gpus", 1))
     refuse_devices(executor=executor, config=values["config"])
     refuse_config(**{key: values[key] for key in ("method", "executor", "model", "dataset", "eval_split", "config")})
     return _insert(owner, values, start, idempotency_key or None, confirm_cost)
+
+
+def _with_defaults(
+    owner: User, method: str, executor: str, hardware: str, config: dict[str, Any], report_to: Any
+) -> tuple[Any, ...]:
+    """The same, and the owner's defaults where nothing was said. Hardware belongs to its place."""
+    mine = defaults_of(owner)
+    method, report_to = method or mine.method, mine.report_to if report_to is None else report_to
+    if executor in ("", mine.executor):
+        hardware = hardware or mine.hardware
+    return method, executor or mine.executor, hardware, config_for(mine, method) | config, report_to
 
 
 def _with_template(owner: User, template_id: str | None, method: str, config: dict[str, Any]) -> tuple[str, dict[str, Any]]:

@@ -7,7 +7,7 @@ from typing import Any
 from datasets_app.models import Dataset
 from finetune.core.errors import Conflict
 from models_app.models import LanguageModel
-from training.choices import checked_name, default_split, find_owned
+from training.choices import checked_name, checked_trackers, default_split, find_owned
 from training.engine.spec import defaults_for
 from training.models import TrainingJob
 from training.refusals import refuse_config, refuse_devices, refuse_unknown_choice, refuse_unusable
@@ -16,7 +16,7 @@ from training.spending import checked_budget, refuse_place
 
 
 def update_job(*, job: TrainingJob, **changes: Any) -> TrainingJob:
-    """Change `name`, `model_id`, `dataset_id`, `method`, `executor`, `hardware`, `budget`, `keep_remote`,
+    """Change `name`, `model_id`, `dataset_id`, `method`, `executor`, `hardware`, `budget`, `keep_remote`, `report_to`,
     `train_split`, `eval_split` or parts of `config`.
 
     Conflict once the job has been started: it keeps what it was started with. Refuses what create_job refuses.
@@ -41,6 +41,7 @@ def _new_values(job: TrainingJob, changes: dict[str, Any]) -> dict[str, Any]:
     values["hardware"] = changes.get("hardware", "" if moved else job.hardware)
     values["budget"] = checked_budget(changes.get("budget", job.budget))
     values["keep_remote"] = changes.get("keep_remote", job.keep_remote)
+    values["report_to"] = checked_trackers(job.owner, changes["report_to"]) if "report_to" in changes else job.report_to
     values |= _new_inputs(job, changes)
     parts = {key: values[key] for key in ("method", "model", "dataset", "train_split", "eval_split")}
     refuse_unusable(**parts)
