@@ -65,7 +65,8 @@ def save_template_from_form(request: HttpRequest) -> HttpResponse:
 
 
 def _blank_form(request: HttpRequest) -> JobForm:
-    initial: dict[str, Any] = (_copied(request) or _own_defaults(request)) | request.GET.dict()
+    copied, mine = _copied(request), _own_defaults(request)
+    initial: dict[str, Any] = (copied or mine) | request.GET.dict()
     if "name" in request.GET:  # the form itself asks: what is not ticked is not meant
         initial["report_to"] = request.GET.getlist("report_to")
     initial.pop("suggested", None)
@@ -76,10 +77,10 @@ def _blank_form(request: HttpRequest) -> JobForm:
         only = choices[:2]
         if field not in initial and len(only) == 1:  # with one to choose from there is nothing to choose
             initial[field] = only[0].pk
-    return JobForm(owner=request.user, initial=_with_template(request, initial))  # type: ignore[arg-type]
+    return JobForm(owner=request.user, initial=_with_template(request, initial, mine))  # type: ignore[arg-type]
 
 
-def _with_template(request: HttpRequest, initial: dict[str, Any]) -> dict[str, Any]:
+def _with_template(request: HttpRequest, initial: dict[str, Any], mine: dict[str, Any]) -> dict[str, Any]:
     """The values with a template's options in place of those so far, when one was chosen just now."""
     known = {item.name for item in config_fields()}
     just_now = request.headers.get("HX-Trigger-Name") == "template" or "apply" in request.GET or not known & set(request.GET)
@@ -87,7 +88,7 @@ def _with_template(request: HttpRequest, initial: dict[str, Any]) -> dict[str, A
         return initial
     template = find_template(request.user, initial.get("template", ""))
     kept = {name: value for name, value in initial.items() if name not in known or not request.GET.get("template", "")}
-    mine = {name: value for name, value in _own_defaults(request).items() if name in known}
+    mine = {name: value for name, value in mine.items() if name in known}
     if template is None:
         kept = {name: value for name, value in initial.items() if name not in known or "template" not in request.GET}
         return kept if "from" in request.GET else mine | kept
