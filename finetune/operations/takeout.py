@@ -14,7 +14,7 @@ from django.db.models import Q, QuerySet
 
 from accounts.models import AuditEntry, Notification, NotificationChannels, User
 from datasets_app.models import Dataset, SavedMapping
-from finetune.core import storage
+from finetune.core import storage, store
 from models_app.models import LanguageModel
 from models_app.trials import Comparison, Evaluation
 from training.event_feed import events_after
@@ -100,7 +100,7 @@ def _job(job: TrainingJob) -> Iterator[Entry]:
     yield Entry(f"{folder}/events.jsonl", chunks=_events(job))
     for attempt in range(1, job.attempt + 1):
         for name in ("engine.log", PROVIDER_LOG):
-            if (log := storage.attempt_dir(job.pk, attempt) / name).exists():
+            if (log := store.grown(storage.attempt_dir(job.pk, attempt) / name)).exists():
                 yield Entry(f"{folder}/attempt-{attempt}-{name}", log)
 
 

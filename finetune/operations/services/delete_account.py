@@ -15,6 +15,7 @@ from accounts.services.end_sign_ins import end_sign_ins
 from datasets_app.models import Dataset
 from datasets_app.services.delete_dataset import delete_dataset
 from finetune.core.errors import Conflict, DomainError, invalid_field
+from finetune.operations.services.export_data import forget_archive
 from models_app.models import LanguageModel
 from models_app.services.cancel_download import cancel_download
 from models_app.services.delete_model import delete_model
@@ -67,7 +68,7 @@ def _remove(user: User) -> None:
         _try(delete_dataset, dataset=dataset)
     if not (LanguageModel.objects.for_user(user).exists() or Dataset.objects.for_user(user).exists()):
         for archive in DataArchive.objects.for_user(user):
-            archive.file.unlink(missing_ok=True)
+            forget_archive(archive)
         user.delete()
 
 

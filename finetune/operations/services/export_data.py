@@ -17,6 +17,8 @@ from django.utils import timezone
 from accounts import audit
 from accounts.models import DataArchive, Notification, User
 from accounts.services.notify import notify
+from finetune.core import store
+from finetune.core.errors import Unavailable
 from finetune.operations.takeout import Entry, count, entries
 
 logger = logging.getLogger(__name__)
@@ -54,10 +56,11 @@ def make_archive(pk: int) -> None:
         _write(archive, staged)
         sha256, size = _digest(staged), staged.stat().st_size
         os.replace(staged, archive.file)
-    except OSError as error:
+        store.publish(archive.file)
+    except (OSError, Unavailable) as error:
         logger.exception("Archive %s could not be made.", pk)
         staged.unlink(missing_ok=True)
-        words = f"It could not be written: {error.strerror}. Ask an operator to look at the disk, then ask for it again."
+        words = f"It could not be written: {getattr(error, 'strerror', error)}. Ask an operator to look at the disk, then ask for it again."
         DataArchive.objects.filter(pk=pk, status=Status.MAKING).update(status=Status.FAILED, error=words[:300])
         return
     _ready(archive, sha256, size)
@@ -99,15 +102,21 @@ def _digest(file: Path) -> str:
         return hashlib.file_digest(source, "sha256").hexdigest()
 
 
+def forget_archive(archive: DataArchive) -> None:
+    """Its file goes, here and from the bucket."""
+    archive.file.unlink(missing_ok=True)
+    store.forget(archive.file)
+
+
 def _ready(archive: DataArchive, sha256: str, size: int) -> None:
     """Told once, and the ones before it go."""
     now = timezone.now()
     values = {"status": Status.READY, "sha256": sha256, "bytes": size, "ready_at": now, "expires_at": now + KEEP}
     if not DataArchive.objects.filter(pk=archive.pk, status=Status.MAKING).update(**values):
-        archive.file.unlink(missing_ok=True)
+        forget_archive(archive)
         return
     for older in DataArchive.objects.filter(owner=archive.owner).exclude(pk=archive.pk).exclude(status__in=IN_MAKING):
-        older.file.unlink(missing_ok=True)
+        forget_archive(older)
         older.delete()
     text = f"Download it by {archive.created_at + KEEP:%d %B}; it is removed then."
     kind = Notification.Kind.ARCHIVE_READY
