@@ -9,6 +9,7 @@
   if (!box) return;
   const own = page.querySelector(".log[role=log]");
   const buttons = [...page.querySelectorAll("[data-log-of]")];
+  const whole = page.querySelector("[data-log-whole]");
   let timer = null;
 
   async function look() {
@@ -28,6 +29,7 @@
   function choose(whose) {
     const theirs = whose === "provider";
     for (const button of buttons) button.setAttribute("aria-pressed", String(button.dataset.logOf === whose));
+    whole.href = `${page.dataset.logs}${theirs ? "?of=provider" : ""}`;
     own.hidden = theirs;
     box.hidden = !theirs;
     clearInterval(timer);

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from accounts.models import User
-from finetune.core.templatetags.ui import size
 from training.executors import EXECUTORS, Hardware, load
 from training.services.estimate_places import MachineEstimate
 
-VERDICTS = {"fits": ("ok", "Fits"), "tight": ("warn", "Only just"), "too_small": ("bad", "Too little memory"), "unknown": ("", "")}
+GIB = 1024**3
+VERDICTS = {"fits": ("ok", "fits"), "tight": ("warn", "only just"), "too_small": ("bad", "too little memory"), "unknown": ("", "")}
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,14 @@ class Machine:
     advice: str = ""
     cheapest: bool = False
     estimate: MachineEstimate | None = None
+
+    @property
+    def cost(self) -> str:
+        """In words: a run of some seconds costs less than can be written."""
+        if self.estimate is None:
+            return ""
+        low, high = self.estimate.cost.low, self.estimate.cost.high
+        return f"${low:.2f} – {high:.2f}" if high >= 0.01 else "under $0.01" if high else "free"
 
 
 @dataclass(frozen=True)
@@ -97,27 +105,32 @@ def _card(name: str, owner: User, values: Any, known: dict[tuple[str, str], Mach
 
 
 def _machines(name: str, hardware: list[Hardware], values: Any, known: dict[tuple[str, str], MachineEstimate]) -> list[Machine]:
-    """Those with as many GPUs as the run asks for, and the one that is chosen; more GPUs than asked for would only cost more."""
+    """Those with as many GPUs as the run asks for, and the one that is chosen; more GPUs than asked for would only cost more. The
+    cheapest comes first, and what is too small last."""
     chosen, gpus = chosen_hardware(name, values, hardware), _gpus(values)
     shown = [item for item in hardware if item.id == chosen or (item.count == gpus and (item.kind == "cuda" or gpus == 1))]
     fitting = [found for item in shown if (found := known.get((name, item.id))) and found.verdict == "fits"]
     cheapest = min(fitting, key=lambda found: found.cost.high, default=None)
-    return [_machine(item, item.id == chosen, known.get((name, item.id)), cheapest) for item in shown]
+    found = [_machine(item, item.id == chosen, known.get((name, item.id)), cheapest) for item in shown]
+    return sorted(found, key=lambda machine: machine.tone == "bad")
 
 
 def _machine(item: Hardware, chosen: bool, found: MachineEstimate | None, cheapest: MachineEstimate | None) -> Machine:
     # As makers name it: a card of 16 GB has 16 GiB.
-    memory = f"{item.memory_bytes / 1024**3:.0f} GB{' each' if item.count > 1 else ''}" if item.memory_bytes else ""
+    memory = f"{item.memory_bytes / GIB:.0f} GB{' each' if item.count > 1 else ''}" if item.memory_bytes else ""
     price = f"${item.price_per_hour:.2f}/h" if item.price_per_hour else "free"
     machine = Machine(item.id, item.name, memory, price, chosen)
     if found is None:
         return machine
     off = found.verdict in ("too_small", "too_few")
-    tone, fit = VERDICTS.get(found.verdict, ("bad", "Too few GPUs"))
-    words = f"{fit}: needs {size(found.needed_bytes)}" if fit else f"needs {size(found.needed_bytes)}"
+    tone, fit = VERDICTS.get(found.verdict, ("bad", "too few GPUs"))
     return Machine(
-        item.id, item.name, memory, price, chosen, off and not chosen, tone, words, _advice(found.verdict), found is cheapest, found
+        item.id, item.name, memory, price, chosen, off and not chosen, tone, _words(found, fit), _advice(found.verdict), found is cheapest, found
     )  # fmt: skip
+
+
+def _words(found: MachineEstimate, fit: str) -> str:
+    return f"Needs {found.needed_bytes / GIB:.1f} GB{f': {fit}' if fit else ''}"
 
 
 def _advice(verdict: str) -> str:
@@ -130,8 +143,8 @@ def _here(found: MachineEstimate | None) -> Machine | None:
     if found is None:
         return None
     tone, fit = VERDICTS[found.verdict]
-    words = f"{fit}: needs {size(found.needed_bytes)}" if fit else ""
-    memory = f"{size(found.memory_bytes)} free" if found.memory_bytes else ""
+    words = _words(found, fit)
+    memory = f"{found.memory_bytes / GIB:.0f} GB free" if found.memory_bytes else ""
     return Machine("", "", memory, "free", True, False, tone, words, "", False, found)
 
 
