@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import tempfile
 import time
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -15,6 +17,8 @@ from tests.loopback_spaces import Spaces
 from tests.loopback_writes import _commit, _mode
 
 _SPACE_PREUPLOAD = re.compile(r"/api/spaces/([^/]+/[^/]+)/preupload/([^/]+)")
+_BUCKET = re.compile(r"/api/buckets/([^/]+/[^/]+)")
+NOW = "2026-01-01T00:00:00.000Z"
 _SPACE_COMMIT = re.compile(r"/api/spaces/([^/]+/[^/]+)/commit/([^/]+)")
 
 
@@ -28,6 +32,8 @@ class _Cloud(_Handler):
             return
         told = self.hub.jobs.answer("GET", path, parse_qs(address.query), b"", self._token)
         told = told or self.hub.spaces.answer("GET", path, b"", self._token)
+        if told is None and path.startswith("/api/buckets/"):
+            told = self.hub.tell_buckets(path)
         if told is None and path in ("/api/spaces", "/api/datasets"):
             told = 200, self._list(path.rpartition("/")[2], parse_qs(address.query))
         if told is None:
@@ -55,6 +61,8 @@ class _Cloud(_Handler):
             answer = _commit(self.hub, "spaces", match[1], body)
             self.hub.spaces.committed(match[1])
             return answer
+        if match := _BUCKET.fullmatch(path):
+            return self.hub.create_bucket(match[1])
         answer = answer_post(self.hub, path, body, self._token)
         wanted = json.loads(body) if path == "/api/repos/create" else {}
         if wanted.get("type") == "space" and answer[0] == 200:
@@ -62,6 +70,8 @@ class _Cloud(_Handler):
         return answer
 
     def _delete(self, path: str, body: bytes) -> tuple[int, Any]:
+        if match := _BUCKET.fullmatch(path):
+            return self.hub.delete_bucket(match[1])
         wanted = json.loads(body)
         if self._token not in self.hub.tokens:
             return 401, {"error": "Invalid credentials in Authorization header"}
@@ -120,16 +130,43 @@ def trouble_or(trouble: tuple[int, dict[str, str]] | None, told: tuple[int, Any]
 
 
 class CloudHub(LoopbackHub):
-    """`jobs` and `spaces` are what runs. `no_credit` makes everything that costs money a 402."""
+    """`jobs` and `spaces` are what runs. `no_credit` makes everything that costs money a 402, `no_buckets` refuses them;
+    a bucket is a directory, and every container that mounts it sees that one."""
 
     handler = _Cloud
 
     def __init__(self, **values: Any):
         super().__init__(**values)
-        self.no_credit = False
+        self.no_credit = self.no_buckets = False
+        self.buckets: dict[str, Path] = {}
+        self._held = tempfile.TemporaryDirectory(prefix="aift-loopback-buckets-", ignore_cleanup_errors=True)
         self.jobs, self.spaces = Jobs(self), Spaces(self)
+
+    def create_bucket(self, name: str) -> tuple[int, Any]:
+        if self.no_buckets:
+            return 403, {"error": "This token may not create buckets."}
+        if name in self.buckets:
+            return 409, {"error": "exists", "url": f"{self.url}/buckets/{name}"}
+        self.buckets[name] = Path(tempfile.mkdtemp(dir=self._held.name))
+        return 200, {"url": f"{self.url}/buckets/{name}"}
+
+    def tell_buckets(self, path: str) -> tuple[int, Any]:
+        """One of them, or all."""
+        told = {
+            name: {"id": name, "private": True, "visibility": "private", "createdAt": NOW, "size": 0, "totalFiles": 0}
+            for name in self.buckets
+        }
+        if match := _BUCKET.fullmatch(path):
+            return (200, told[match[1]]) if match[1] in told else (404, {"error": "Bucket not found"})
+        return 200, list(told.values())
+
+    def delete_bucket(self, name: str) -> tuple[int, Any]:
+        if self.buckets.pop(name, None) is None:
+            return 404, {"error": "Bucket not found"}
+        return 200, {}
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.jobs.stop()
         self.spaces.stop()
+        self._held.cleanup()
         super().__exit__(kind, error, trace)

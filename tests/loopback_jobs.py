@@ -139,12 +139,16 @@ class Jobs:
         mounts = {}
         for volume in job.wanted.get("volumes") or []:
             target = job.folder / volume["mountPath"].strip("/")
-            unpack(self.hub.repos[f"{volume['type']}s", volume["source"]].files, target)
+            if volume["type"] == "bucket":
+                target = self.hub.buckets[volume["source"]]
+            else:
+                unpack(self.hub.repos[f"{volume['type']}s", volume["source"]].files, target)
             mounts[volume["mountPath"]] = str(target)
         command = job.wanted["command"]
         for path, target in mounts.items():
             command = [word.replace(path, target) if word.startswith(path) else word for word in command]
-        environment = {**job.wanted["environment"], **(job.wanted.get("secrets") or {})}
+        told = {name: mounts.get(value, value) for name, value in job.wanted["environment"].items()}
+        environment = {**told, **(job.wanted.get("secrets") or {})}
         job.process = start(command, environment, job.folder, self.hub.url)
         job.stage, job.started = "RUNNING", time.time()
         assert job.process.stdout

@@ -131,6 +131,8 @@ class Spaces:
         command = json.loads(re.findall(r"^CMD (\[.*\])$", files["Dockerfile"].decode(), re.MULTILINE)[-1])
         space.port = _free_port()
         given = {item["key"]: item["value"] for item in (space.wanted.get("variables") or []) + (space.wanted.get("secrets") or [])}
+        mounts = {volume["mountPath"]: str(self.hub.buckets[volume["source"]]) for volume in space.wanted.get("volumes") or []}
+        given = {name: mounts.get(value, value) for name, value in given.items()}
         own = {"PORT": str(space.port), "SPACE_ID": space.repo_id, "AIFT_WORK": str(folder), "PYTHONUNBUFFERED": "1"}
         space.stage = "APP_STARTING"
         space.starts += 1

@@ -111,8 +111,8 @@ def _machines(name: str, hardware: list[Hardware], values: Any, known: dict[tupl
     shown = [item for item in hardware if item.id == chosen or (item.count == gpus and (item.kind == "cuda" or gpus == 1))]
     fitting = [found for item in shown if (found := known.get((name, item.id))) and found.verdict == "fits"]
     cheapest = min(fitting, key=lambda found: found.cost.high, default=None)
-    found = [_machine(item, item.id == chosen, known.get((name, item.id)), cheapest) for item in shown]
-    return sorted(found, key=lambda machine: machine.tone == "bad")
+    listed = [_machine(item, item.id == chosen, known.get((name, item.id)), cheapest) for item in shown]
+    return sorted(listed, key=lambda machine: machine.tone == "bad")
 
 
 def _machine(item: Hardware, chosen: bool, found: MachineEstimate | None, cheapest: MachineEstimate | None) -> Machine:

@@ -22,7 +22,7 @@ def place(job: TrainingJob, executor: Executor) -> None:
         return
     placed = Placement(
         job=job.pk, attempt=job.attempt, owner=job.owner_id, hardware=job.hardware, timeout_seconds=time_limit(job),
-        keep=job.keep_remote, base=base_on_hub(job.model),
+        keep=job.keep_remote, base=base_on_hub(job.model), since=max((rewind["attempt"] for rewind in job.rewinds), default=1),
     )  # fmt: skip
     placement.write(job.run_dir, placed)
 

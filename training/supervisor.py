@@ -324,7 +324,7 @@ class _Follower:
         if self.watch is None:
             return
         try:
-            self.executor.clean_up(self.run_dir)
+            self.executor.clean_up(self.run_dir, over=self.job.is_finished)
         except (AccessRefused, DomainError, OSError) as error:
             logger.warning("Job %s: what its provider holds could not be removed: %s", self.job.pk, error)
 

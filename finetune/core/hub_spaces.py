@@ -42,11 +42,19 @@ class Answer:
 
 
 def create_space(
-    repo_id: str, files: Files, *, hardware: str, secrets: dict[str, str], variables: dict[str, str], sleep_seconds: int, token: str
+    repo_id: str,
+    files: Files,
+    *,
+    hardware: str,
+    secrets: dict[str, str],
+    variables: dict[str, str],
+    sleep_seconds: int,
+    token: str,
+    volumes: list[dict[str, Any]] | None = None,
 ) -> None:
     """A private Docker Space with everything it needs in the call that makes it, then its files as one commit: each later change
     would start it again. One that is there already keeps its settings; it is not given the files twice."""
-    from huggingface_hub import SpaceHardware
+    from huggingface_hub import SpaceHardware, Volume
 
     basic = hardware == SpaceHardware.CPU_BASIC
     with client(token, repo_id) as api:
@@ -55,6 +63,7 @@ def create_space(
             space_secrets=[{"key": name, "value": value} for name, value in secrets.items()],
             space_variables=[{"key": name, "value": value} for name, value in variables.items()],
             space_sleep_time=None if basic else sleep_seconds,
+            space_volumes=[Volume(**values) for values in volumes or []] or None,
         )  # fmt: skip
         has_files = "Dockerfile" in api.list_repo_files(repo_id, repo_type="space")
     if not has_files:

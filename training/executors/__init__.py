@@ -127,8 +127,9 @@ class Executor(Protocol):
     def collect(self, run_dir: Path) -> bool:
         """Bring output, checkpoints and logs here, all or nothing of each; False while the other side is still writing them."""
 
-    def clean_up(self, run_dir: Path) -> None:
-        """Remove what the run left with the provider, or only stop it where the owner wanted to keep it."""
+    def clean_up(self, run_dir: Path, *, over: bool = True) -> None:
+        """Remove what the attempt left with the provider, or only stop it where the owner wanted to keep it. What the job's attempts
+        share goes when the job is `over`."""
 
     def list_orphans(self, user: Any) -> list[Orphan]:
         """What this person's account holds of ours, whether or not a job still knows it."""

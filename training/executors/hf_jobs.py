@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 
-from finetune.core import hub_jobs, hub_runs
-from finetune.core.errors import Invalid
+from finetune.core import hub_buckets, hub_jobs, hub_runs
+from finetune.core.errors import Forbidden, Invalid
 from finetune.core.hub_jobs import HubJob
 from training import prices
 from training.executors import Capabilities, Orphan, State, parcel, placement, receipt
@@ -50,13 +51,14 @@ class HfJobs:
         run = HubRun.of(run_dir)
         if self._find(run) is None:
             run.upload()
+        mounts, state = run.bring_bucket()
         with as_owner(run.account):
             job = hub_jobs.start_job(
                 namespace=run.account.namespace, run_key=run.placement.key, image=settings.CLOUD_IMAGE,
                 command=["python", f"{MOUNT}/{parcel.BOOTSTRAP}", "job"], flavor=run.placement.hardware,
-                timeout_seconds=run.placement.timeout_seconds, environment={"AIFT_RUN_REPO": run.repo, "PYTHONUNBUFFERED": "1"},
+                timeout_seconds=run.placement.timeout_seconds, environment={"AIFT_RUN_REPO": run.repo, "PYTHONUNBUFFERED": "1", **state},
                 secrets={"HF_TOKEN": run.account.token}, token=run.account.token,
-                volumes=[{"type": "dataset", "source": run.repo, "mount_path": MOUNT, "read_only": True}],
+                volumes=[{"type": "dataset", "source": run.repo, "mount_path": MOUNT, "read_only": True}, *mounts],
             )  # fmt: skip
         receipt.write(run_dir, id=job.id, url=job.url)
 
@@ -116,11 +118,14 @@ class HfJobs:
         job = self._job(run_dir)
         return HubRun.of(run_dir).collect(over=job is None or job.over)
 
-    def clean_up(self, run_dir: Path) -> None:
+    def clean_up(self, run_dir: Path, *, over: bool = True) -> None:
         run = HubRun.of(run_dir)
         self.stop(run_dir, force=True) if self.is_alive(run_dir) else None
-        if not run.placement.keep:
-            run.delete()
+        if run.placement.keep:
+            return
+        run.delete()
+        if over:
+            run.delete_bucket()
 
     def list_orphans(self, user: Any) -> list[Orphan]:
         account = hub_account(user.pk)
@@ -128,14 +133,20 @@ class HfJobs:
             jobs = hub_jobs.list_jobs(account.namespace, token=account.token)
             prefix = f"{placement.PREFIX}-{placement.installation()}-"
             repos = hub_runs.list_repos(account.namespace, prefix, token=account.token, kind="dataset")
+        buckets: list[str] = []
+        with suppress(Forbidden, Invalid):  # a token without the right to buckets has made none
+            buckets = hub_buckets.list_buckets(account.namespace, prefix, token=account.token)
         found = [Orphan(job.id, job.run_key, "Job", True, job.flavor, job.url, job.running_seconds) for job in jobs]
-        return found + [Orphan(repo, repo.split("/")[-1], "repository", False) for repo in repos]
+        found += [Orphan(repo, repo.split("/")[-1], "repository", False) for repo in repos]
+        return found + [Orphan(name, name.split("/")[-1], "bucket", False) for name in buckets]
 
     def remove_orphan(self, user: Any, orphan: Orphan) -> None:
         account = hub_account(user.pk)
         with as_owner(account):
             if orphan.what == "Job":
                 hub_jobs.cancel_job(account.namespace, orphan.id, token=account.token)
+            elif orphan.what == "bucket":
+                hub_buckets.delete_bucket(orphan.id, token=account.token)
             else:
                 hub_runs.delete_repo(orphan.id, token=account.token)
 

@@ -161,7 +161,7 @@ class HfSpaces:
                 self._ask(run, space, "/collected", post=True)
         return True
 
-    def clean_up(self, run_dir: Path) -> None:
+    def clean_up(self, run_dir: Path, *, over: bool = True) -> None:
         if receipt.read(run_dir) is None and not (run_dir / placement.FILE).exists():
             return
         run = HubRun.of(run_dir)
@@ -171,6 +171,8 @@ class HfSpaces:
         with as_owner(run.account):
             hub_runs.delete_repo(run.repo, token=run.account.token, kind="space")
         run.delete()
+        if over:
+            run.delete_bucket()
 
     def list_orphans(self, user: Any) -> list[Orphan]:
         account = hub_account(user.pk)
@@ -199,10 +201,11 @@ class HfSpaces:
             "Dockerfile": DOCKERFILE.format(image=settings.CLOUD_IMAGE, torch=torch).encode(),
             "README.md": README.format(key=run.placement.key).encode(),
         }
+        mounts, state = run.bring_bucket()
         hub_spaces.create_space(
-            run.repo, files, hardware=run.placement.hardware, token=run.account.token, sleep_seconds=run.placement.timeout_seconds,
+            run.repo, files, volumes=mounts, hardware=run.placement.hardware, token=run.account.token, sleep_seconds=run.placement.timeout_seconds,
             secrets={"HF_TOKEN": run.account.token, "AIFT_RUN_KEY": placement.run_secret(run.placement.key)},
-            variables={"AIFT_RUN_REPO": run.repo},
+            variables={"AIFT_RUN_REPO": run.repo, **state},
         )  # fmt: skip
 
     def _exists(self, run: HubRun) -> bool:

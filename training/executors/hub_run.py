@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from finetune.core import hub_runs, storage
-from finetune.core.errors import Invalid, Unavailable
+from finetune.core import hub_buckets, hub_runs, storage
+from finetune.core.errors import Forbidden, Invalid, Unavailable
 from training.engine import checkpoints, verify
 from training.engine.output import MANIFEST
 from training.engine.rundir import RunDir
@@ -19,7 +21,8 @@ from training.executors.accounts import HubAccount, as_owner, hub_account
 from training.executors.mirror import Mirror
 from training.executors.placement import Placement
 
-STAGING = ".collected"
+logger = logging.getLogger(__name__)
+STAGING, STATE = ".collected", "/aift-state"
 MASKS = ("output/*", "checkpoints/*", "events.jsonl", "engine.log", "incarnation", "exit.json")
 
 
@@ -45,6 +48,26 @@ class HubRun:
         files = parcel.code_files() | parcel.run_files(self.path, self.placement)
         with as_owner(self.account):
             hub_runs.create_run_repo(self.repo, files, token=self.account.token)
+
+    @property
+    def bucket(self) -> str:
+        """Of the job: all its attempts write there."""
+        return f"{self.account.namespace}/{self.placement.shared_key}"
+
+    def bring_bucket(self) -> tuple[list[dict[str, Any]], dict[str, str]]:
+        """The job's bucket, made if it is not there: (what to mount, what to tell the runner of it). Nothing where the account has no
+        right to buckets: then checkpoints are in the run's repository alone."""
+        try:
+            hub_buckets.create_bucket(self.bucket, token=self.account.token)
+        except (Forbidden, Invalid) as error:
+            logger.info("Job %s goes without a bucket: %s", self.placement.job, error)
+            return [], {}
+        volume = {"type": "bucket", "source": self.bucket, "mount_path": STATE, "read_only": False}
+        return [volume], {"AIFT_STATE": STATE, "AIFT_ATTEMPT": str(self.placement.attempt), "AIFT_SINCE": str(self.placement.since)}
+
+    def delete_bucket(self) -> None:
+        with suppress(Forbidden):  # then there is none
+            hub_buckets.delete_bucket(self.bucket, token=self.account.token)
 
     def leave_word_to_stop(self) -> None:
         with as_owner(self.account):

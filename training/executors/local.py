@@ -63,7 +63,7 @@ class Local:
     def collect(self, run_dir: Path) -> bool:
         return True
 
-    def clean_up(self, run_dir: Path) -> None:
+    def clean_up(self, run_dir: Path, *, over: bool = True) -> None:
         """Run directories stay: see finetune.operations.retention."""
 
     def list_orphans(self, user: Any) -> list[Orphan]:

@@ -146,7 +146,7 @@ class Modal:
         shutil.rmtree(staging, ignore_errors=True)
         return True
 
-    def clean_up(self, run_dir: Path) -> None:
+    def clean_up(self, run_dir: Path, *, over: bool = True) -> None:
         placed = placement.read(run_dir)
         if receipt.read(run_dir) and self._code(run_dir) is None:
             self.stop(run_dir, force=True)

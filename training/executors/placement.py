@@ -22,7 +22,8 @@ PREFIX = "aift"
 
 @dataclass(frozen=True)
 class Placement:
-    """`timeout_seconds` is what the provider may let it run; `base` is {repo_id, revision} where the other side can fetch the base model
+    """`timeout_seconds` is what the provider may let it run; `since` is the first attempt whose checkpoints still
+    count; `base` is {repo_id, revision} where the other side can fetch the base model
     from the Hub itself; `keep` leaves the provider's objects, stopped."""
 
     job: int
@@ -32,11 +33,17 @@ class Placement:
     timeout_seconds: int
     keep: bool = False
     base: dict[str, Any] | None = None
+    since: int = 1
 
     @property
     def key(self) -> str:
         """Our name for the attempt wherever it runs: aift-<installation>-<job>-<attempt>."""
-        return f"{PREFIX}-{installation()}-{self.job}-{self.attempt}"
+        return f"{self.shared_key}-{self.attempt}"
+
+    @property
+    def shared_key(self) -> str:
+        """Our name for what the job's attempts share."""
+        return f"{PREFIX}-{installation()}-{self.job}"
 
 
 def write(run_dir: Path, placement: Placement) -> None:
@@ -62,8 +69,9 @@ def secret_for(purpose: str) -> str:
 
 
 def parse_key(key: str) -> tuple[int, int] | None:
-    """(job, attempt) of a key of this installation; None for anything else."""
+    """(job, attempt) of a key of this installation, attempt 0 for what all of them share; None for anything else."""
     parts = key.split("-")
-    if len(parts) != 4 or parts[:2] != [PREFIX, installation()] or not (parts[2].isdigit() and parts[3].isdigit()):
+    numbers = parts[2:]
+    if parts[:2] != [PREFIX, installation()] or len(numbers) not in (1, 2) or not all(part.isdigit() for part in numbers):
         return None
-    return int(parts[2]), int(parts[3])
+    return int(numbers[0]), int(numbers[1]) if len(numbers) == 2 else 0

@@ -52,7 +52,7 @@ def list_cloud_runs(*, user: User) -> CloudRuns:
 def _run(executor: str, held: Orphan, user: User) -> CloudRun:
     place = placement.parse_key(held.run_key)
     job = TrainingJob.objects.for_user(user).filter(pk=place[0]).first() if place else None
-    needed = bool(job and place and job.is_active and job.attempt == place[1])
+    needed = bool(job and place and job.is_active and place[1] in (0, job.attempt))
     machine = prices.find_hardware(executor, held.hardware) if held.hardware else None
     price = machine.price_per_hour if machine and held.running else None
     cost = None if price is None or held.seconds is None else prices.cost(price, held.seconds)

@@ -136,7 +136,7 @@ class Place:
         running = [job.id for job in self.hub.jobs.all if not job.over]
         running += [box.id for box in self.modal.boxes if not box.status]
         running += [name for name in self.modal.volumes if name.startswith("aift-")]
-        return running + [f"{kind}/{name}" for kind, name in self.hub.repos if "/aift-" in name]
+        return [*running, *self.hub.buckets, *(f"{kind}/{name}" for kind, name in self.hub.repos if "/aift-" in name)]
 
 
 @pytest.fixture(params=["local", *REMOTE])

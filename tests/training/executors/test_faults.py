@@ -59,12 +59,7 @@ def test_a_run_that_the_provider_kills_goes_on_from_its_checkpoint_there(far: Pl
     place.scripts |= {1: {"total": 12, "save_every": 4, "seconds": 0.3}, 2: {"total": 12}}
     place.queue()
     job = place.turn(stop_at=7)
-    if place.name == "hf_jobs":
-        place.hub.jobs.end(place.hub.jobs.all[0], "ERROR", "Job was evicted")
-    elif place.name == "modal":
-        place.modal.end(place.modal.boxes[0], pb.GenericResult.GENERIC_STATUS_FAILURE, 137)
-    else:
-        place.hub.spaces.crash(next(iter(place.hub.spaces.all.values())))
+    _kill(place)
     job = place.turn()
     assert (job.status, job.restarts) == ("queued", 1)
     job = place.turn()
@@ -75,6 +70,45 @@ def test_a_run_that_the_provider_kills_goes_on_from_its_checkpoint_there(far: Pl
     assert place.left_behind == []
     assert job.cost["actual"] >= 0
     assert set(job.cost["attempts"]) == {"1", "2"}
+
+
+def test_a_checkpoint_that_never_came_home_is_in_the_bucket_and_the_next_attempt_goes_on_from_it(at_hugging_face: Place) -> None:
+    place = at_hugging_face
+    place.scripts |= {1: {"total": 12, "save_every": 4, "seconds": 0.3}, 2: {"total": 12}}
+    place.queue()
+    job = place.turn(stop_at=1)
+    place.hub.fail(503, "/api/datasets/.*/commit/.*")  # the way home is shut from now on
+    job = place.turn(stop_at=7)
+    assert [path.name for path in place.hub.buckets.values()]
+    _kill(place)
+    place.hub._failures.clear()
+    place.turn()
+    job = place.turn()
+    assert (job.status, job.attempt) == ("succeeded", 2)
+    assert not list((job.run_dir.parent / "1" / "checkpoints").glob("*"))
+    begun = job.events.filter(kind="log", payload__details__has_key="resumed_from_step").order_by("seq")
+    assert [event.payload["details"]["resumed_from_step"] for event in begun] == [0, 4]
+    assert steps_of(job) == list(range(1, 13))
+    assert place.left_behind == []
+
+
+def test_without_the_right_to_buckets_a_run_goes_on_from_the_repository(make_place) -> None:
+    place: Place = make_place("hf_jobs")
+    place.hub.no_buckets = True
+    place.queue()
+    job = place.turn()
+    assert job.status == "succeeded"
+    assert place.left_behind == []
+
+
+def _kill(place: Place) -> None:
+    """The provider ends it."""
+    if place.name == "hf_jobs":
+        place.hub.jobs.end(place.hub.jobs.all[0], "ERROR", "Job was evicted")
+    elif place.name == "modal":
+        place.modal.end(place.modal.boxes[0], pb.GenericResult.GENERIC_STATUS_FAILURE, 137)
+    else:
+        place.hub.spaces.crash(next(iter(place.hub.spaces.all.values())))
 
 
 def test_a_space_that_is_moved_resumes_and_repeats_nothing(make_place) -> None:

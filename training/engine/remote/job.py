@@ -7,13 +7,13 @@ import tempfile
 from pathlib import Path
 
 from .runner import Runner
-from .stores import HubStore
+from .stores import hub_store
 from .voices import Output
 
 
 def run_job() -> int:
-    """AIFT_RUN_REPO names the repository, the secret HF_TOKEN opens it."""
+    """The secret HF_TOKEN opens the repository and the bucket."""
     token = os.environ["HF_TOKEN"]
     path = Path(tempfile.mkdtemp(prefix="aift-")) / "attempt"
-    store = HubStore(os.environ["AIFT_RUN_REPO"], token)
+    store = hub_store(token)
     return Runner(path, store, lambda run, incarnation: Output(run / "events.jsonl", incarnation), token=token).run()

@@ -26,7 +26,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from .runner import Runner
-from .stores import HubStore
+from .stores import hub_store
 from .voices import Silent
 
 PORT = 7860
@@ -62,7 +62,7 @@ def run_space() -> int:
     token = os.environ["HF_TOKEN"]
     path = Path(os.environ.get("AIFT_WORK", "/tmp")) / f"aift-{uuid.uuid4().hex[:8]}"  # noqa: S108 - a container's own
     path.parent.mkdir(parents=True, exist_ok=True)
-    store = HubStore(os.environ["AIFT_RUN_REPO"], token)
+    store = hub_store(token)
     runner = Runner(path, store, lambda run, incarnation: Silent(), token=token)
     state = State(runner, os.environ["AIFT_RUN_KEY"])
     runner.wants_stop = state.cancelled.is_set
@@ -72,16 +72,18 @@ def run_space() -> int:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     state.train()
     state.collected.wait(float(os.environ.get("AIFT_LINGER", LINGER_SECONDS)))
-    _pause(store)
+    _pause(token)
     while True:  # a Space that ends is an error: wait for the pause
         time.sleep(60)
 
 
-def _pause(store: HubStore) -> None:
+def _pause(token: str) -> None:
     space = os.environ.get("SPACE_ID")
     try:
         if space:
-            store.api.pause_space(space)
+            from huggingface_hub import HfApi
+
+            HfApi(token=token).pause_space(space)
     except Exception as error:  # noqa: BLE001 - the platform pauses it too
         print(f"Could not pause: {type(error).__name__}", flush=True)
 

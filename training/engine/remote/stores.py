@@ -35,6 +35,16 @@ class Store(Protocol):
         """Whether the platform left word to stop."""
 
 
+def hub_store(token: str) -> Store:
+    """The run's repository, behind its job's bucket where one is mounted. AIFT_RUN_REPO names the one, AIFT_STATE is where the other is."""
+    store: Store = HubStore(os.environ["AIFT_RUN_REPO"], token)
+    if state := os.environ.get("AIFT_STATE"):
+        from .bucket import BucketStore
+
+        store = BucketStore(store, Path(state), int(os.environ["AIFT_ATTEMPT"]), int(os.environ["AIFT_SINCE"]))
+    return store
+
+
 class HubStore:
     """A private dataset repository, one for each attempt."""
 
@@ -58,10 +68,10 @@ class HubStore:
     def keep_checkpoint(self, run_dir: Path, name: str) -> None:
         older = [path for path in self._files(f"{FOLDER}/checkpoints/") if not path.startswith(f"{FOLDER}/checkpoints/{name}/")]
         folder = run_dir / "checkpoints" / name
-        self._commit(run_dir, [*_files(folder), *_told(run_dir)], f"Checkpoint {name}", older)
+        self._commit(run_dir, [*_files(folder), *told_files(run_dir)], f"Checkpoint {name}", older)
 
     def keep_end(self, run_dir: Path) -> None:
-        files = [*_files(run_dir / "output"), *_told(run_dir), run_dir / "exit.json"]
+        files = [*_files(run_dir / "output"), *told_files(run_dir), run_dir / "exit.json"]
         self._commit(run_dir, files, "The run ended", [])
 
     def wants_stop(self) -> bool:
@@ -108,13 +118,13 @@ class FolderStore:
         for older in root.glob("checkpoint-*"):
             if older.name != name:
                 shutil.rmtree(older, ignore_errors=True)
-        self._copy(_told(run_dir), run_dir)
+        self._copy(told_files(run_dir), run_dir)
 
     def keep_end(self, run_dir: Path) -> None:
         shutil.rmtree(self.folder / "output", ignore_errors=True)
         if (run_dir / "output").exists():
             shutil.copytree(run_dir / "output", self.folder / "output")
-        self._copy([*_told(run_dir), run_dir / "exit.json"], run_dir)
+        self._copy([*told_files(run_dir), run_dir / "exit.json"], run_dir)
 
     def wants_stop(self) -> bool:
         return (self.folder / "cancel").exists()
@@ -147,7 +157,7 @@ def _files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file()) if folder.exists() else []
 
 
-def _told(run_dir: Path) -> list[Path]:
+def told_files(run_dir: Path) -> list[Path]:
     return [run_dir / name for name in TOLD if (run_dir / name).exists()]
 
 
