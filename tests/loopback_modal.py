@@ -44,7 +44,7 @@ class LoopbackModal:
         self.blocks: dict[str, bytes] = {}
         self.images: list[pb.Image] = []
         self.boxes: list[Box] = []
-        self.lose_answer = 0
+        self.lose_answer, self.fail_build = 0, ""
         self.created: dict[str, Box] = {}  # by idempotency key
         self._scratch = tempfile.TemporaryDirectory(prefix="aift-loopback-modal-", ignore_cleanup_errors=True)
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), type("Blocks", (Blocks,), {"owner": self}))
@@ -83,7 +83,7 @@ class LoopbackModal:
             kill(box.process)
         for held in (self.boxes, self.volumes, self.secrets, self.blocks, self.images, self.created):
             held.clear()
-        self.lose_answer = 0
+        self.lose_answer, self.fail_build = 0, ""
 
     def _serve(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -219,7 +219,8 @@ class _Api:
     async def ImageGetOrCreate(self, stream: Any) -> None:
         asked = await self._asked(stream)
         self.owner.images.append(asked.image)
-        done = pb.GenericResult(status=pb.GenericResult.GENERIC_STATUS_SUCCESS)
+        status = pb.GenericResult.GENERIC_STATUS_FAILURE if self.owner.fail_build else pb.GenericResult.GENERIC_STATUS_SUCCESS
+        done = pb.GenericResult(status=status, exception=self.owner.fail_build)
         await stream.send_message(pb.ImageGetOrCreateResponse(image_id=f"im-{len(self.owner.images)}", result=done))
 
     async def SecretGetOrCreate(self, stream: Any) -> None:

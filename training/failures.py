@@ -137,6 +137,9 @@ def not_started(run: RunDir, error: Exception) -> dict[str, Any]:
         )
     if isinstance(error, AccessRefused):
         return describe(run, code="access_refused", message=f"It could not be started: {error}", hint="Then resume the job.")
+    if isinstance(error, DomainError) and error.code == "build_failed":
+        hint = "Look at the builder's log on the provider's page, then resume."
+        return describe(run, code="build_failed", message=str(error), hint=hint)
     if isinstance(error, DomainError):
         message = f"The service that was to run it refused or did not answer: {error}"
         hint = "Check the service's status and your credentials, then resume."

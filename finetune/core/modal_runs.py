@@ -72,12 +72,18 @@ def client(tokens: Tokens) -> Iterator[Any]:
         raise Forbidden("Modal refused these tokens. Check them in your settings.") from None
     except exception.ResourceExhaustedError:
         raise Forbidden("Modal has no capacity, or your workspace no credit, for this now.", code="no_credit") from None
+    except exception.ImageBuildError as error:
+        raise Invalid(f"Modal could not build the run's image: {_last_line(error)}", code="build_failed") from None
     except exception.NotFoundError:
         raise Invalid("Modal does not know this (any more).", code="not_at_modal") from None
     except exception.InvalidError:
         raise Invalid("Modal did not accept this.") from None
     except (exception.Error, OSError, TimeoutError) as error:
         raise Unavailable(f"Modal has a problem ({type(error).__name__}). Try again later.", retry_after=30) from None
+
+
+def _last_line(error: Exception) -> str:
+    return next((line.strip() for line in reversed(str(error).splitlines()) if line.strip()), "")[:300]
 
 
 @lru_cache(maxsize=64)

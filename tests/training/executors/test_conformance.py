@@ -35,6 +35,10 @@ def test_a_run_goes_from_start_to_end_and_leaves_nothing_behind(place) -> None:
     assert consecutive(job)
     assert job.output_model.adapter
     assert place.left_behind == []
+    if first := executors.load(place.name).first_phase:
+        told = list(job.events.filter(kind="phase").order_by("seq").values_list("payload__phase", flat=True))
+        assert told[0] == first
+        assert told.index("pulling") < told.index("preparing") < told.index("training")
 
 
 def test_a_worker_that_dies_is_replaced_and_nothing_is_missing_or_doubled(place) -> None:

@@ -193,6 +193,17 @@ def test_a_build_that_fails_ends_the_job_at_once(make_place) -> None:
     assert place.left_behind == []
 
 
+def test_an_image_that_modal_can_not_build_ends_the_job_at_once(make_place) -> None:
+    place: Place = make_place("modal")
+    place.modal.fail_build = "Traceback\nERROR: no matching distribution found for torch"
+    place.queue()
+    job = place.turn()
+    assert (job.status, job.error["code"], job.restarts) == ("failed", "build_failed", 0)
+    assert "no matching distribution" in job.error["message"]
+    assert place.modal.boxes == []
+    assert place.left_behind == []
+
+
 def test_without_credit_nothing_is_started(make_place) -> None:
     place: Place = make_place("hf_jobs")
     place.hub.no_credit = True
@@ -242,6 +253,7 @@ def test_nothing_secret_is_written_anywhere(far: Place, settings: Any) -> None:
     secrets = [TOKEN, settings.SECRET_KEY, placement.run_secret(placement.read(job.run_dir).key)]
     held = b"\n".join(path.read_bytes() for path in job.run_dir.rglob("*") if path.is_file())
     held += b"\n".join(body for repo in place.hub.repos.values() for body in repo.files.values())
+    held += b"\n".join(path.read_bytes() for bucket in place.hub.buckets.values() for path in bucket.rglob("*") if path.is_file())
     told = str(list(job.events.values_list("payload", flat=True))) + str(job.cost) + str(job.remote)
     for space in place.hub.spaces.all.values():
         told += str(space.wanted.get("variables")) + str(space.lines + space.build_lines)
