@@ -11,7 +11,7 @@
   const runs = read("compare-runs").map((known, index) => {
     const run = new window.Curves.Run();
     run.add(read("compare-curves")[index].points);
-    return { ...known, run, dash: DASHES[Math.floor(index / 2) % DASHES.length] };
+    return { ...known, run, dash: DASHES[(Math.floor(index / 2) + Math.floor(index / 8)) % DASHES.length] };
   });
 
   // The same step of two runs is the same place, so their points may stand in one table.

@@ -44,7 +44,11 @@ def test_other_methods_differ_by_their_options_too(api: APIClient, alice: User, 
 
 
 def test_too_few_too_many_and_nonsense_are_refused(api: APIClient, pair: list[TrainingJob]) -> None:
-    for ids in ("", str(pair[0].pk), f"{pair[0].pk},{pair[0].pk}", "x,y"):
+    more = [make_job(pair[0].owner, model=pair[0].model, dataset=pair[0].dataset).pk for _ in range(23)]
+    many = ",".join(map(str, [pair[0].pk, *more]))
+    found = api.get(f"/api/training/compare?ids={many}").json()
+    assert (len(found["jobs"]), len(found["curves"])) == (24, 24)
+    for ids in ("", str(pair[0].pk), f"{pair[0].pk},{pair[0].pk}", "x,y", f"{many},{pair[1].pk}"):
         answer = api.get(f"/api/training/compare?ids={ids}")
         assert (answer.status_code, list(answer.json()["fields"])) == (400, ["ids"])
 

@@ -15,9 +15,9 @@ from rest_framework.views import APIView
 from training.api.serializers import JobSerializer
 from training.filters import whole_number
 from training.models import TrainingJob
-from training.services.compare_jobs import compare_jobs
+from training.services.compare_jobs import FEWEST, MOST, compare_jobs
 
-IDS = OpenApiParameter("ids", str, description="Two to eight ids with commas.", required=True)
+IDS = OpenApiParameter("ids", str, description=f"{FEWEST} to {MOST} ids with commas.", required=True)
 
 
 class DifferenceSerializer(serializers.Serializer):

@@ -20,10 +20,11 @@ from models_app.serializers import ModelSerializer
 from training.api.compare import CurveSerializer
 from training.api.serializers import JobSerializer
 from training.filters import whole_number
+from training.services.compare_jobs import MOST
 from training.services.compare_versions import compare_versions
 from training.services.trace_lineage import trace_lineage
 
-WITH = OpenApiParameter("with", str, description="One id, or up to seven with commas.", required=True)
+WITH = OpenApiParameter("with", str, description=f"One id, or up to {MOST - 1} with commas.", required=True)
 
 
 class VersionDifferenceSerializer(serializers.Serializer):
@@ -142,7 +143,7 @@ def own_versions(user: Any, texts: list[str]) -> list[LanguageModel]:
     words = [word.strip() for text in texts for word in text.split(",") if word.strip()]
     ids = list(dict.fromkeys(whole_number("with", word) for word in words))
     if len(ids) > 50:
-        raise invalid_field("with", "Name at most eight versions.")
+        raise invalid_field("with", f"Name at most {MOST} versions.")
     found = _rows(user).in_bulk(ids)
     if len(found) < len(ids):
         raise Http404

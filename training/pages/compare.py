@@ -35,7 +35,7 @@ def compare(request: HttpRequest) -> HttpResponse:
     except Invalid as error:
         return render_page(request, "training/compare.html", {"reason": error.message}, status=400)
     runs = [
-        {"id": job.pk, "name": job.name, "colour": f"c{number}", "url": reverse("job", args=[job.pk])}
+        {"id": job.pk, "name": job.name, "colour": colour_of(number), "url": reverse("job", args=[job.pk])}
         for number, job in enumerate(found["jobs"], 1)
     ]
     context: dict[str, Any] = {
@@ -47,6 +47,11 @@ def compare(request: HttpRequest) -> HttpResponse:
         "curves": found["curves"],
     }
     return render_page(request, "training/compare.html", context)
+
+
+def colour_of(number: int) -> str:
+    """The name of the line's colour (app.css); after eight they come again, with other dashes (compare.js)."""
+    return f"c{(number - 1) % 8 + 1}"
 
 
 def charts_of(curves: list[dict[str, Any]]) -> list[dict[str, str]]:

@@ -14,7 +14,7 @@ from finetune.core.templatetags.ui import size
 from models_app.evaluation_pages import METRICS
 from training.api.versions import own_version, own_versions
 from training.models import TrainingJob
-from training.pages.compare import charts_of
+from training.pages.compare import charts_of, colour_of
 from training.services.compare_versions import compare_versions
 from training.services.trace_lineage import trace_lineage
 from training.spec_fields import option_label
@@ -28,7 +28,7 @@ def compare(request: HttpRequest) -> HttpResponse:
     except Invalid as error:
         return render_page(request, "models/compare.html", {"reason": error.message}, status=400)
     runs = [
-        {"id": model.pk, "name": str(model), "colour": f"c{number}", "url": reverse("model", args=[model.pk])}
+        {"id": model.pk, "name": str(model), "colour": colour_of(number), "url": reverse("model", args=[model.pk])}
         for number, model in enumerate(found["models"], 1)
     ]
     rows = {name: [row | {"label": option_label(row["field"])} for row in found[name]] for name in ("config_diff", "metrics_diff")}

@@ -10,8 +10,8 @@ from training.engine.spec import defaults_for
 from training.models import TrainingJob
 from training.services.read_metrics import read_metrics
 
-FEWEST, MOST = 2, 8
-POINTS_EACH = 1000
+FEWEST, MOST = 2, 24  # more lines than that nobody tells apart
+POINTS_EACH, POINTS_TOGETHER = 1000, 8000
 # What tells runs apart beside their options: (name, its value on a job).
 FACTS: tuple[tuple[str, Any], ...] = (
     ("method", lambda job: job.method),
@@ -28,14 +28,15 @@ RESULTS = ("loss", "eval_loss", "best_eval_loss", "eval_perplexity", "eval_mean_
 
 
 def compare_jobs(*, jobs: Sequence[TrainingJob], max_points: int = POINTS_EACH) -> dict[str, Any]:
-    """{jobs, config_diff, metrics_diff, curves} of two to eight jobs, in the order given.
+    """{jobs, config_diff, metrics_diff, curves} of FEWEST to MOST jobs, in the order given.
 
     `config_diff` has a {field, values} for every fact or option that is not the same everywhere, `metrics_diff` one for every
     result that one of them has; values are in the jobs' order, None where a job has none. `curves` holds each job's points,
-    thinned to about `max_points`. Invalid for fewer or more jobs.
+    thinned to about `max_points`, to fewer where there are many jobs. Invalid for fewer or more jobs.
     """
     if not FEWEST <= len(jobs) <= MOST:
         raise invalid_field("ids", f"Choose {FEWEST} to {MOST} jobs to compare; {len(jobs)} were named.")
+    max_points = min(max_points, POINTS_TOGETHER // len(jobs))
     return {
         "jobs": list(jobs),
         "config_diff": different([*_facts(jobs), *_options(jobs)]),

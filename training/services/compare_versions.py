@@ -15,7 +15,7 @@ from models_app.push_card import story_of
 from training.engine.spec import defaults_for
 from training.models import TrainingJob
 from training.run_facts import samples_by_prompt
-from training.services.compare_jobs import FACTS, FEWEST, MOST, POINTS_EACH, RESULTS, different
+from training.services.compare_jobs import FACTS, FEWEST, MOST, POINTS_EACH, POINTS_TOGETHER, RESULTS, different
 from training.services.read_metrics import read_metrics
 
 # What tells versions apart whoever made them: (name, its value on a version).
@@ -34,7 +34,7 @@ MOST_SAMPLES = 20
 
 
 def compare_versions(*, models: Sequence[LanguageModel], max_points: int = POINTS_EACH) -> dict[str, Any]:
-    """{models, jobs, config_diff, metrics_diff, dataset_diffs, curves, samples, evaluations} of two to eight versions, in the order given.
+    """{models, jobs, config_diff, metrics_diff, dataset_diffs, curves, samples, evaluations} of FEWEST to MOST versions, in the order given.
 
     `config_diff` has {field, values} for whatever is not the same everywhere, `metrics_diff` for every result that one of them has;
     `jobs` holds the run of each or None. `dataset_diffs` says of each neighbouring pair what changed in the rows it learned from;
@@ -43,6 +43,7 @@ def compare_versions(*, models: Sequence[LanguageModel], max_points: int = POINT
     """
     if not FEWEST <= len(models) <= MOST:
         raise invalid_field("with", f"Choose {FEWEST} to {MOST} versions to compare; {len(models)} were named.")
+    max_points = min(max_points, POINTS_TOGETHER // len(models))
     jobs = [getattr(model, "produced_by", None) for model in models]
     return {
         "models": list(models),
