@@ -30,6 +30,7 @@ _SECRETS = [
         r"([?&;\s'\"](?:token|access|refresh|access_token|refresh_token|api_key|apikey|password|secret)=)[^&\s'\"#;]+",
         r"(['\"](?:token|access|refresh|password|secret|old_password|new_password|api_key)['\"]\s*:\s*['\"])[^'\"]+",
         r"(\b(?:sessionid|csrftoken)=)[^;\s'\"]+",
+        r"(\baws_(?:secret_access_key|session_token)['\"]?\s*[:=]\s*['\"]?)[^\s'\",;]+",
         r"(\w+://[^\s:/@]*:)[^\s@/]+(?=@)",
         r"(\bhf_)\w{6,}",
         r"(\baift_)[\w-]{6,}",

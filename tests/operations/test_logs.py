@@ -16,6 +16,7 @@ from finetune.core.logs import about_job, redact
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJ1c2VyX2lkIjoxfQ.c2lnbmF0dXJlLXBhcnQ"
 PLANTED = {
+    "wJalrXUtnFEMI/K7MDENG": "AWS_SECRET_ACCESS_KEY=wJalrXUtnFEMI/K7MDENG",
     "hf_AbCdEfGhIjKlMnOp": "the Hub said no to hf_AbCdEfGhIjKlMnOp today",
     "aift_Zz09-secret_part": "key aift_Zz09-secret_part is revoked",
     "s3cr3tBearerValue": "curl -H 'authorization: Bearer s3cr3tBearerValue'",
