@@ -93,7 +93,7 @@
     building: "Building the container at the provider",
     starting: "Waiting for the provider's machine",
     pulling: "Fetching model and data there",
-    preparing: "Preparing: loading the model and the data",
+    preparing: "Preparing: loading model and data",
     training: "Training",
     evaluating: "Evaluating on held-out rows",
     saving: "Saving a checkpoint",
