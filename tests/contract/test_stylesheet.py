@@ -8,7 +8,9 @@ from pathlib import Path
 from django.conf import settings
 
 BASE: Path = settings.BASE_DIR
-CSS = re.sub(r"/\*.*?\*/|url\([^)]*\)", "", (BASE / "static" / "app.css").read_text(), flags=re.DOTALL)
+# The product's one stylesheet, and the small one of the API's reference, whose pages are a library's.
+SHEETS = "\n".join(path.read_text() for path in (BASE / "static").glob("*.css"))
+CSS = re.sub(r"/\*.*?\*/|url\([^)]*\)", "", SHEETS, flags=re.DOTALL)
 RULES = set(re.findall(r"\.([a-zA-Z][\w-]*)", "".join(re.findall(r"[^{}]*\{", CSS))))
 PAGES = "\n".join(path.read_text() for path in (BASE / "templates").rglob("*.html"))
 SCRIPTS = "\n".join(path.read_text() for path in (BASE / "static").glob("*.js"))
