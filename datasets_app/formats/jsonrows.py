@@ -82,7 +82,8 @@ def _object_exactly(raw: bytes) -> dict[str, Any]:
             "not_utf8", f"Byte {error.start + 1} of the line (0x{byte:02X}) is not UTF-8. Save the file as UTF-8."
         ) from None
     except json.JSONDecodeError as error:
-        raise RowError("invalid_json", f"Not valid JSON: {error.msg} at character {error.pos + 1}.") from None
+        hint = " JSON Lines has no comma behind a row." if error.doc[error.pos :].strip() == "," else ""
+        raise RowError("invalid_json", f"Not valid JSON: {error.msg} at character {error.pos + 1}.{hint}") from None
     except RecursionError:
         raise RowError("too_deep", "The row is nested too deeply.") from None
     except ValueError:  # Python refuses to read integers of thousands of digits

@@ -196,3 +196,9 @@ def test_what_is_no_text_is_refused_by_its_beginning(tmp_path: Path, name: str, 
 def test_other_endings_are_refused(name: str) -> None:
     with pytest.raises(Unreadable, match="can't be read"):
         suffix_of(name)
+
+
+def test_a_comma_behind_a_row_is_named() -> None:
+    first = items_of(b'{"a": 1},\n{"a": 2}\n', "rows.jsonl", read_jsonl)[0]
+    assert isinstance(first, Problem)
+    assert first.message.endswith("no comma behind a row.")
