@@ -120,6 +120,7 @@ def _datasets(path: str, scratch: Path, doctor: bool) -> Any:
 
 
 def _ours(path: str, scratch: Path, doctor: bool) -> Any:
+    import pandas  # noqa: F401 - PyArrow loads it at the first array; the other side has it from the beginning
     import pyarrow.compute
     import pyarrow.parquet  # noqa: F401 - a worker has these loaded, as the other side has its own
 
