@@ -120,10 +120,11 @@ def forget(path: Path) -> None:
     if not is_shared() or (key := trees.key_of(path)) is None:
         return
     keys = list(trees.below(key).values_list("key", flat=True))
-    if trees.WHOLE.fullmatch(key):
-        trees.all_rows().update_or_create(key=key, defaults={"files": {}, "digest": "", "bytes": 0, "gone_at": timezone.now()})
+    gone = {"files": {}, "digest": "", "bytes": 0, "gone_at": timezone.now()}
     if keys:
-        trees.below(key).delete()
+        trees.below(key).update(**gone)
+    if trees.WHOLE.fullmatch(key):
+        trees.all_rows().update_or_create(key=key, defaults=gone)
     for each in keys:
         trees.state_file(each).unlink(missing_ok=True)
         try:

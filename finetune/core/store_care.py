@@ -48,20 +48,23 @@ def compare() -> tuple[list[str], list[str]]:
 
 
 def tidy() -> int:
-    """Remove this machine's copies of what was deleted elsewhere; gives their number."""
+    """Remove this machine's copies of what was deleted elsewhere; gives their number. That a row is missing is no deletion: the
+    database may have been put back."""
     if not is_shared():
         return 0
-    root = settings.DATA_DIR / trees.STATES
-    copies = {file.relative_to(root).as_posix().removesuffix(trees.STATE) for file in root.rglob(f"[!.]*{trees.STATE}")}
-    copies -= set(trees.rows().values_list("key", flat=True))
     gone = trees.all_rows().exclude(gone_at=None).values_list("key", flat=True)
-    doomed = copies | {key for key in gone if (settings.DATA_DIR / key).exists()}
+    doomed = [key for key in gone if _has(key)]
     for key in doomed:
         with trees.alone(key):
             if not trees.rows().filter(key=key).exists():
                 trees.remove(settings.DATA_DIR / key)
                 trees.state_file(key).unlink(missing_ok=True)
     return len(doomed)
+
+
+def _has(key: str) -> bool:
+    """Whether a copy of it, or with a whole row's directory anything of it, is here."""
+    return trees.state_file(key).exists() or bool(trees.WHOLE.fullmatch(key) and (settings.DATA_DIR / key).exists())
 
 
 def keep_tidy() -> None:

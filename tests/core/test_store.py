@@ -137,6 +137,13 @@ def test_deleting_removes_objects_and_other_machines_copies(on, objects):
     assert contents(mine)["log"] == "mine" and store_care.tidy() == 0
 
 
+def test_a_database_that_was_put_back_costs_nobody_their_files(on):
+    model = write(on("a") / "models" / "5", weights="one")
+    store.publish(model)
+    StoredTree.objects.all().delete()
+    assert store_care.tidy() == 0 and contents(model) == {"weights": "one"}
+
+
 def test_objects_of_no_row_are_swept_after_a_day(on, objects, monkeypatch):
     store.publish(write(on("a") / "models" / "5", weights="one"))
     store.publish(write(on("a") / "models" / "6", weights="two"))
