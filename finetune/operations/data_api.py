@@ -8,7 +8,6 @@ from django.http import HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import serializers
-from rest_framework.exceptions import NotFound
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -36,13 +35,10 @@ class ArchiveSerializer(serializers.ModelSerializer):
 class ArchiveView(APIView):
     permission_classes = [IsAuthenticated, NotWithApiKey]
 
-    @extend_schema(responses=ArchiveSerializer, operation_id="auth_archive")
+    @extend_schema(responses=ArchiveSerializer(many=True), operation_id="auth_archive")
     def get(self, request: Request) -> Response:
-        """The newest archive of your data; 404 when you never asked for one."""
-        archive = DataArchive.objects.for_user(person(request)).first()
-        if archive is None:
-            raise NotFound("You have not asked for an archive. Ask with POST.")
-        return Response(ArchiveSerializer(archive).data)
+        """The archives of your data, newest first; empty when you never asked for one."""
+        return Response(ArchiveSerializer(DataArchive.objects.for_user(person(request)), many=True).data)
 
     @extend_schema(request=None, responses={202: ArchiveSerializer}, operation_id="auth_archive_make")
     def post(self, request: Request) -> Response:
