@@ -140,19 +140,30 @@ def _may_be_empty(field: Any) -> bool:
     return column is not None and column.blank
 
 
-def _without_doubt(schema: Any) -> Any:
-    """Anything, or null, is anything: `oneOf: [{}, null]` would refuse null, which is both."""
-    if isinstance(schema, dict):
-        return (
-            {} if schema.get("oneOf") == [{}, {"type": "null"}] else {key: _without_doubt(value) for key, value in schema.items()}
-        )
-    return [_without_doubt(value) for value in schema] if isinstance(schema, list) else schema
+def _said_in_3_1(schema: Any) -> Any:
+    """As OpenAPI 3.1 says it: null is a type (and a choice among others) instead of `nullable`, which 3.1 does not know.
+
+    Anything, or null, is anything: `oneOf: [{}, null]` would refuse null, which is both.
+    """
+    if isinstance(schema, list):
+        return [_said_in_3_1(value) for value in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if schema.get("oneOf") == [{}, {"type": "null"}]:
+        return {}
+    said = {key: _said_in_3_1(value) for key, value in schema.items()}
+    if said.get("nullable") is True and isinstance(said.get("type"), str):
+        del said["nullable"]
+        said["type"] = [said["type"], "null"]
+    if isinstance(said.get("type"), list) and "null" in said["type"] and None not in said.get("enum", [None]):
+        said["enum"] = [*said["enum"], None]
+    return said
 
 
 def describe_refusals(result: dict[str, Any], generator: Any, request: Any, public: bool) -> dict[str, Any]:
     """A drf-spectacular hook: the refusals each operation can give, and an example where there is one."""
     components = result["components"]
-    components["schemas"] = _without_doubt(components["schemas"])
+    components["schemas"] = _said_in_3_1(components["schemas"])
     components["schemas"]["Error"] = ERROR
     components["responses"] = {name: _response(words, example) for name, words, example in REFUSALS.values()}
     for path, operations in result["paths"].items():

@@ -17,7 +17,7 @@ from django.test import Client
 from uvicorn.main import main as uvicorn_main
 
 from datasets_app.services.upload_dataset import upload_dataset
-from finetune.dashboard.handbook import CHAPTERS, DOCS, EXAMPLES, SLUGS, read_page, search_pages
+from finetune.dashboard.handbook import CHAPTERS, DOCS, EXAMPLES, IMAGES, SLUGS, read_page, search_pages
 from tests.handbook import NOT_HERE, PAGES, RUN, blocks, every_line, reason
 
 MAKE = set(re.findall(r"^([a-z-]+):", (settings.BASE_DIR / "Makefile").read_text(), re.MULTILINE))
@@ -40,6 +40,16 @@ def test_the_files_link_to_files_that_are_there() -> None:
     for path in DOCS.glob("*.md"):
         for href in re.findall(r"\]\(([^)#\s]+)[^)]*\)", path.read_text()):
             assert ":" in href or (DOCS / href).exists(), (path.name, href)
+
+
+def test_every_picture_is_small_shown_and_sent(page: Client) -> None:
+    for name in IMAGES:
+        path = DOCS / "images" / name
+        assert path.stat().st_size < 150_000, name
+        assert any(f"images/{name}" in text.read_text() for text in PAGES), f"{name} is shown nowhere"
+        assert page.get(f"/help/images/{name}").content == path.read_bytes()
+    html = read_page("reading-curves").html
+    assert 'src="/help/images/job.png"' in html and 'width="1440" height="900"' in html
 
 
 def test_the_contents_name_every_page(page: Client) -> None:

@@ -142,11 +142,9 @@ def addresses(filled: Filled) -> dict[str, str]:
 
 # File in docs/images → name in `addresses`, and what has to be there before it is photographed.
 HANDBOOK = {
-    "home": ("home", "h1"),
     "problems": ("dataset-problems", "h1"),
     "new-training": ("job-new", "h1"),
     "job": ("job", ".u-over"),
-    "side-by-side": ("comparison", "h1"),
 }
 
 
@@ -169,6 +167,7 @@ def photograph_handbook() -> None:
         for name, (which, there) in HANDBOOK.items():
             page.goto(stack.url + addresses(filled)[which])
             page.locator(there).first.wait_for()
+            page.locator(there).first.scroll_into_view_if_needed()
             page.wait_for_timeout(500)
             page.screenshot(path=folder / f"{name}.png")
 
