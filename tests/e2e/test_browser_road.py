@@ -59,6 +59,7 @@ def register(page: Page, stack: Stack) -> None:
 def settings(page: Page, stack: Stack) -> None:
     page.locator(".topbar .menu > summary").click()
     page.locator(".topbar .menu-panel").get_by_role("link", name="Settings").click()
+    page.get_by_role("navigation", name="Settings").get_by_role("link", name="Connections").click()
     page.get_by_label("Hugging Face token").fill(TOKEN)
     page.get_by_label("Hugging Face token").press("Enter")
     expect(page.get_by_text("rosa-hf")).to_be_visible()
