@@ -62,6 +62,8 @@ def measure(people: Path, seconds: float) -> dict[str, Any]:
 def spread(milliseconds: list[float]) -> dict[str, Any]:
     """How many, and how long they took."""
     times = sorted(milliseconds)
+    if not times:
+        return {"count": 0}
     marks = {f"p{mark}_ms": round(times[min(len(times) - 1, int(len(times) * mark / 100))]) for mark in (50, 95, 99)}
     return {"count": len(times), **marks, "worst_ms": round(times[-1])}
 

@@ -34,30 +34,28 @@ def main() -> None:
 
 
 def fill(steps: int) -> Any:
-    """A finished job with so many points, all packed but the last few."""
+    """A finished job with so many points, all packed as when it ends."""
     from accounts.models import User
     from tests.factories import make_job
-    from training.models import JobEvent, TrainingJob
-    from training.services.pack_metrics import CHUNK, pack_metrics
+    from training.models import TrainingJob
+    from training.services.pack_metrics import CHUNK, _pack
 
     owner = User.objects.create_user("alice", "alice@example.org", "a-long-enough-passphrase")
     job, noise = make_job(owner, status="running", attempt=1), random.Random(7)
     for begin in range(0, steps, CHUNK):
-        rows = [_row(job, step, noise) for step in range(begin + 1, min(begin + CHUNK, steps) + 1)]
-        JobEvent.objects.bulk_create(rows, batch_size=500)
-        pack_metrics(job=job)
-    pack_metrics(job=job, to_the_end=True)  # as when it ends
+        points = [_event(step, noise) for step in range(begin + 1, min(begin + CHUNK, steps) + 1)]
+        assert _pack(job.pk, 1, points)
     progress = {"step": steps, "total_steps": steps, "fraction": 1.0}
     TrainingJob.objects.filter(pk=job.pk).update(last_seq=steps, status="succeeded", progress=progress)
     job.refresh_from_db()
     return job
 
 
-def _row(job: Any, step: int, noise: random.Random) -> Any:
-    from training.models import JobEvent
+def _event(step: int, noise: random.Random) -> Any:
+    from training.metric_chunks import Event
 
     when = BEGIN + timedelta(seconds=step / 20, microseconds=noise.randrange(3000))
-    return JobEvent(job=job, seq=step, attempt=1, kind="metric", time=when, payload=metric(step, noise))
+    return Event(step, when, metric(step, noise))
 
 
 def size(job: Any, steps: int) -> float:

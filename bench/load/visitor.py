@@ -176,7 +176,9 @@ async def queue(person: Person) -> None:
 
 
 async def compare(person: Person) -> None:
-    await person.page("compare", f"/training/compare?ids={person.one('jobs')},{person.one('jobs')}")
+    if len(person.own["jobs"]) > 1:
+        one, other = person.chance.sample(person.own["jobs"], 2)
+        await person.page("compare", f"/training/compare?ids={one},{other}")
 
 
 async def analytics(person: Person) -> None:

@@ -126,5 +126,9 @@ def test_a_finished_run_started_again_keeps_its_result(make_run, server, tmp_pat
     shutil.rmtree(done.output)
     start(done.path, server)
     assert ended(done) == {"code": 0}
-    assert len({event["sha256"] for event in events(done, "finished")}) == 1
+    first, again = events(done, "finished")
+    assert (again["sha256"], again["step"]) == (first["sha256"], first["step"])
+    assert again["values"]["eval_loss"] == first["values"]["eval_loss"]
+    assert len(metrics(done)) == len({event["step"] for event in metrics(done)})  # no step was made twice, nor one too many
+    assert len(metrics(done, "eval")) == len({event["step"] for event in metrics(done, "eval")})
     assert (done.output / "model.safetensors").exists()

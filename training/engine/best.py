@@ -14,8 +14,8 @@ from . import checkpoints
 from .attempt import Attempt
 
 
-class StoppedEarly(Exception):
-    """The checkpoint a run resumes from is where it had stopped early: there is nothing left to train."""
+class NothingLeft(Exception):
+    """The checkpoint a run resumes from is its last step, or where it had stopped early: there is nothing left to train."""
 
 
 @dataclass

@@ -9,7 +9,7 @@ from typing import Any
 from . import distributed, fastpath
 from .arguments import trainer_arguments
 from .attempt import Attempt
-from .best import StoppedEarly, best_checkpoint
+from .best import NothingLeft, best_checkpoint
 from .checkpoints import Checkpoint
 from .data import Prepared, prepare
 from .evaluation import TokenMeans
@@ -143,7 +143,7 @@ def started(attempt: Attempt, device: Device, trainer: Any, examples: Examples, 
 
 def fit(attempt: Attempt, trainer: Any, tokenizer: Any, resumed: Checkpoint | None) -> dict[str, float]:
     """Train to the end, evaluate once more, write output/. Cancelled when stopped; its checkpoint is on disk by then."""
-    with contextlib.suppress(StoppedEarly):
+    with contextlib.suppress(NothingLeft):
         trainer.train(resume_from_checkpoint=str(resumed.path) if resumed else None)
     if trainer.cancelled:
         raise Cancelled(trainer.state.global_step)

@@ -14,7 +14,7 @@ from typing import Any
 
 from . import checkpoints
 from .attempt import Attempt
-from .best import Best, StoppedEarly
+from .best import Best, NothingLeft
 from .checkpoints import Checkpoint
 from .evaluating import Evaluating
 from .evaluation import Means
@@ -84,8 +84,9 @@ class Durable(Evaluating):
         if self.owes_evaluation and self.eval_dataset is not None:
             self.owes_evaluation = False
             self._evaluate(None, None)
-        if self.best.stopped:  # and was killed before it had written its result, or stopped while it owed this evaluation
-            raise StoppedEarly
+        # Killed before it had written its result; transformers would train one step more than it should.
+        if self.best.stopped or self.state.global_step >= self.state.max_steps:
+            raise NothingLeft
 
     def after_step(self) -> None:
         """Between two steps: honour a stop request, now and then tell the memory."""
@@ -220,6 +221,9 @@ class Durable(Evaluating):
             "averages": {key: list(values) for key, values in self._metrics["train"].items()},
             "owes_evaluation": self.owes_evaluation,
             "best": self.best.state(),
+            "last_values": self.last_values,
+            "last_evaluation": self.last_evaluation,
+            "last_evaluated_step": self.last_evaluated_step,
         }
 
     def _restore(self, progress: dict[str, Any]) -> None:
@@ -231,6 +235,9 @@ class Durable(Evaluating):
         self._metrics["train"].update(progress["averages"])
         self.owes_evaluation = progress["owes_evaluation"]
         self.best = Best(**progress.get("best", {}))
+        self.last_values = progress.get("last_values", {})
+        self.last_evaluation = progress.get("last_evaluation", {})
+        self.last_evaluated_step = progress.get("last_evaluated_step")
 
 
 def local(parameter: Any) -> Any:
