@@ -73,12 +73,14 @@ examples: setup $(VENV)/.test-packages ## record the API answers that its schema
 bench: setup ## measure start-up; results are JSON
 	@for file in bench/*.py; do $(BIN)/python -m bench.$$(basename $$file .py) || exit 1; done
 
-bench-load: setup $(VENV)/.test-packages ## how it bears load: recording, very long jobs, many watchers, large datasets; results are JSON
+bench-load: setup $(VENV)/.test-packages ## how it bears load: recording, long jobs, watchers, large data, 200 people, a soak: an hour; results are JSON
 	@for database in sqlite postgresql; do \
 		$(BIN)/python -m bench.load.record --database $$database && $(BIN)/python -m bench.load.open_job --database $$database || exit 1; \
 	done
 	@$(BIN)/python -m bench.load.watchers
 	@$(BIN)/python -m bench.load.large_dataset
+	@$(BIN)/python -m bench.load.browse
+	@$(BIN)/python -m bench.load.soak
 
 shell: setup ## a Python shell with the models loaded
 	@exec $(BIN)/python manage.py shell

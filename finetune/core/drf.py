@@ -13,7 +13,7 @@ from rest_framework.pagination import PageNumberPagination
 from rest_framework.response import Response
 from rest_framework.views import exception_handler as drf_exception_handler
 
-from finetune.core.errors import DomainError
+from finetune.core.errors import refusal_in
 
 
 class Pagination(PageNumberPagination):
@@ -26,8 +26,8 @@ class Pagination(PageNumberPagination):
 
 def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | None:
     """Every refusal as `{detail, code, fields?}`."""
-    if isinstance(exc, DomainError):
-        return _response(exc.status, exc.message, exc.code, exc.fields, exc.retry_after)
+    if refusal := refusal_in(exc):
+        return _response(refusal.status, refusal.message, refusal.code, refusal.fields, refusal.retry_after)
     if isinstance(exc, DjangoValidationError):
         fields = exc.message_dict if hasattr(exc, "error_dict") else {"non_field_errors": exc.messages}
         return _response(400, _first(fields), "invalid", fields)

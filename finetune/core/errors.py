@@ -1,5 +1,7 @@
 """The one error family. Verbs raise these; core.drf turns them into JSON, core.middleware into pages."""
 
+import errno
+
 
 class DomainError(Exception):
     """A refusal in words for the person who asked.
@@ -48,6 +50,20 @@ class Unavailable(DomainError):
 
     status = 503
     default_code = "unavailable"
+
+
+class DiskFull(DomainError):
+    """The server has no room for what was sent: 507."""
+
+    status = 507
+    default_code = "disk_full"
+
+
+def refusal_in(error: Exception) -> DomainError | None:
+    """What an exception says to the person who asked; None for one that says nothing to them."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DiskFull("The server's disk is full. Nothing was kept; try again when its operator has made room.")
+    return error if isinstance(error, DomainError) else None
 
 
 def invalid_field(field: str, message: str, *, code: str = "") -> Invalid:

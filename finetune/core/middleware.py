@@ -13,7 +13,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from whitenoise.middleware import WhiteNoiseMiddleware
 from whitenoise.responders import StaticFile
 
-from finetune.core.errors import DomainError
+from finetune.core.errors import refusal_in
 
 CSP = (
     "default-src 'self'; img-src 'self' data:; style-src 'self'{nonce}; script-src 'self'; "
@@ -98,17 +98,16 @@ class DomainErrors(Either):
     """A verb's refusal on a page: a toast for htmx, else a message and back to where the person was."""
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        if not isinstance(exception, DomainError):
+        refusal = refusal_in(exception)
+        if refusal is None:
             return None
         if request.htmx:  # type: ignore[attr-defined]
-            response = render(
-                request, "components/toast.html", {"level": "error", "text": exception.message}, status=exception.status
-            )
+            response = render(request, "components/toast.html", {"level": "error", "text": refusal.message}, status=refusal.status)
             response["HX-Retarget"], response["HX-Reswap"] = "#toasts", "beforeend"
             return response
         back = request.headers.get("Referer", "")
         if request.method == "POST" and url_has_allowed_host_and_scheme(back, {request.get_host()}):
-            messages.error(request, exception.message)
+            messages.error(request, refusal.message)
             return redirect(back)
-        context = {"title": "That did not work", "text": exception.message}
-        return render(request, "error.html", context, status=exception.status)
+        context = {"title": "That did not work", "text": refusal.message}
+        return render(request, "error.html", context, status=refusal.status)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import json
@@ -155,3 +156,17 @@ def test_the_page_maps_columns_with_a_saved_mapping(page: Client, alice: User, c
     assert page.post("/datasets/upload", {"file": upload_file(b"q,a\nx,y\n", "r.csv"), "saved": other.pk}).status_code == 400
     page.post("/datasets/upload", {"file": upload_file(b"q,a\nx,y\n", "r.csv"), "saved": saved.pk})
     assert Dataset.objects.for_user(alice).get().mapping == {"prompt": "q", "completion": "a"}
+
+
+def test_a_full_disk_is_said_on_both_surfaces_and_nothing_is_stored(
+    api: APIClient, page: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*args: Any, **values: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("finetune.core.storage.store_once", full)
+    answer = api.post("/api/datasets/upload", {"file": upload_file(jsonl(pairs(2)), "r.jsonl")}, format="multipart")
+    assert (answer.status_code, answer.json()["code"]) == (507, "disk_full")
+    shown = page.post("/datasets/upload", {"file": upload_file(jsonl(pairs(2)), "r.jsonl")})
+    assert shown.status_code == 507 and "disk is full" in shown.content.decode()
+    assert not Dataset.objects.exists()
