@@ -59,7 +59,7 @@ def test_what_a_run_writes_can_be_read_back(tmp_path: Path, event_class: Any) ->
     log.emit("phase", phase="training")
     assert not (tmp_path / "tensorboard").exists()
     log.emit("metric", step=5, epoch=0.1, split="train", values={"loss": 1.5, "grad_norm": float("nan"), "lr": None})
-    log.emit("metric", step=300, epoch=0.2, split="eval", values={"loss": 0.25, "num_tokens": 7})
+    log.emit("metric", step=300, epoch=0.2, split="eval", values={"eval_loss": 0.25, "num_tokens": 7})
     (file,) = (tmp_path / "tensorboard").iterdir()
     assert file.name.startswith("events.out.tfevents.")
     first, *events = [event_class.FromString(content) for content in records(file.read_bytes())]

@@ -67,7 +67,7 @@ def test_the_curve_is_there_while_it_runs_and_is_closed_at_its_end(job: Training
     assert points(trackers, kind) == [(1, 1.0), (2, 0.5), (3, 1 / 3)]
     assert (run.done, run.error, run.sent_seq) == (False, "", 3) and run.url.startswith(trackers.url)
     say(job, 4, 5)
-    make_event(job, 6, step=5, epoch=0.5, split="eval", values={"loss": 0.7}, elapsed_seconds=5)
+    make_event(job, 6, step=5, epoch=0.5, split="eval", values={"eval_loss": 0.7}, elapsed_seconds=5)
     TrainingJob.objects.filter(pk=job.pk).update(status="succeeded", finished_at=timezone.now())
     run = turn(job, kind)
     assert run.done and len(points(trackers, kind)) == 5

@@ -65,8 +65,12 @@ def name_of_file(at: float, who: str) -> str:
 
 
 def tagged(split: str, values: Mapping[str, Any]) -> dict[str, float]:
-    """{"train/loss": …} of an event's values: what is no number is left out."""
-    return {f"{split}/{name}": float(value) for name, value in values.items() if isinstance(value, (int, float))}
+    """{"train/loss": …, "eval/loss": …} of an event's values, as transformers names them; what is no number is left out."""
+    return {
+        f"{split}/{name.removeprefix(f'{split}_')}": float(value)
+        for name, value in values.items()
+        if isinstance(value, (int, float))
+    }
 
 
 class Curves:
