@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from tests.loopback_hub import LoopbackHub, _Handler
-from tests.loopback_jobs import Jobs
+from tests.loopback_jobs import Jobs, _time
 from tests.loopback_spaces import Spaces
 from tests.loopback_writes import _commit, _mode
 
@@ -28,7 +28,7 @@ class _Cloud(_Handler):
     def do_GET(self) -> None:
         address = urlsplit(self.path)
         path = unquote(address.path)
-        if self._log(path):
+        if self._log(path) or self._metrics(path):
             return
         told = self.hub.jobs.answer("GET", path, parse_qs(address.query), b"", self._token)
         told = told or self.hub.spaces.answer("GET", path, b"", self._token)
@@ -86,7 +86,9 @@ class _Cloud(_Handler):
     def _about(self, repo_id: str, repo: Any) -> dict[str, Any]:
         about = super()._about(repo_id, repo)
         space = self.hub.spaces.all.get(repo_id)
-        return about | ({"host": f"http://127.0.0.1:{space.port}", "subdomain": "x"} if space else {})
+        return about | (
+            {"host": f"http://127.0.0.1:{space.port}", "subdomain": "x", "createdAt": _time(space.created)} if space else {}
+        )
 
     def _list(self, kind: str, query: dict[str, list[str]]) -> list[dict[str, Any]]:
         author, search = query.get("author", [""])[0], query.get("search", [""])[0]
@@ -104,12 +106,7 @@ class _Cloud(_Handler):
         job, lines = self.hub.jobs.find(path), self.hub.spaces.log(path)
         if job is None and lines is None:
             return False
-        self.hub.requests.append((self.command, path))
-        self.send_response(200)
-        self.send_header("Content-Type", "text/event-stream")
-        self.send_header("Connection", "close")
-        self.end_headers()
-        self.close_connection = True
+        self._begin_stream(path)
         sent = 0
         while True:
             over = job is None or job.over
@@ -123,6 +120,34 @@ class _Cloud(_Handler):
             if over:
                 return True
             time.sleep(0.05)
+
+    def _metrics(self, path: str) -> bool:
+        """A Job's metrics as server-sent events; they end with it, and a Job that is over has none."""
+        job = self.hub.jobs.find(path, "metrics")
+        if job is None:
+            return False
+        if trouble := self.hub.take_failure(path):
+            self._send(trouble[0], b"{}", {})
+            return True
+        if job.over:
+            self._send(406, b"{}", {})
+            return True
+        self._begin_stream(path)
+        samples = list(self.hub.jobs.metrics)
+        while not job.over:
+            told = samples.pop(0) if len(samples) > 1 else samples[0]
+            self.wfile.write(f"event: metric\ndata: {json.dumps(told)}\n\n".encode())
+            self.wfile.flush()
+            time.sleep(0.05)
+        return True
+
+    def _begin_stream(self, path: str) -> None:
+        self.hub.requests.append((self.command, path))
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Connection", "close")
+        self.end_headers()
+        self.close_connection = True
 
 
 def trouble_or(trouble: tuple[int, dict[str, str]] | None, told: tuple[int, Any]) -> tuple[int, Any]:

@@ -33,7 +33,12 @@ FLAVORS = [
      "accelerator": {"type": "gpu", "model": "A10G", "quantity": "1", "vram": "24 GB", "manufacturer": "Nvidia"},
      "unitCostMicroUSD": 17500, "unitCostUSD": 0.0175, "unitLabel": "minute"},
 ]  # fmt: skip
-_JOB = re.compile(r"/api/jobs/([^/]+)(?:/([^/]+))?(?:/(logs|cancel))?")
+METRICS = {
+    "cpu_usage_pct": 37, "cpu_millicores": 3500, "memory_used_bytes": 1_400_000_000, "memory_total_bytes": 15_032_385_536, "rx_bps": 0,
+    "tx_bps": 0, "gpus": {"d901": {"utilization": 80, "memory_used_bytes": 9_000_000_000, "memory_total_bytes": 22_836_000_000}},
+    "replica": "j6qz9",
+}  # fmt: skip
+_JOB = re.compile(r"/api/jobs/([^/]+)(?:/([^/]+))?(?:/(logs|metrics|cancel))?")
 
 
 @dataclass
@@ -76,6 +81,7 @@ class Jobs:
         self.lose_answer = 0
         self.refusals = 0
         self.refused: Callable[[], Any] | None = None  # called when an unknown token asked for the third time
+        self.metrics: list[dict[str, Any]] = [METRICS]  # what its stream says in turn, the last one again and again
         self.lose_log_after: int | None = None  # the log ends after so many lines, once
         self._scratch = tempfile.TemporaryDirectory(prefix="aift-loopback-jobs-", ignore_cleanup_errors=True)
 
@@ -89,7 +95,7 @@ class Jobs:
         if path == "/api/jobs/hardware":
             return 200, FLAVORS
         match = _JOB.fullmatch(path)
-        if match is None or match[3] == "logs":
+        if match is None or match[3] in ("logs", "metrics"):
             return None
         if token not in self.hub.tokens:
             self.refusals += 1
@@ -105,10 +111,10 @@ class Jobs:
             self.end(job, "CANCELED", None)
         return 200, job.told()
 
-    def find(self, path: str) -> Job | None:
-        """The Job whose log this path names."""
+    def find(self, path: str, what: str = "logs") -> Job | None:
+        """The Job whose log or metrics this path names."""
         match = _JOB.fullmatch(path)
-        return next((job for job in self.all if match and match[3] == "logs" and job.id == match[2]), None)
+        return next((job for job in self.all if match and match[3] == what and job.id == match[2]), None)
 
     def end(self, job: Job, stage: str, message: str | None) -> None:
         """What the provider does to it."""

@@ -45,6 +45,7 @@ class LoopbackModal:
         self.images: list[pb.Image] = []
         self.boxes: list[Box] = []
         self.lose_answer, self.fail_build = 0, ""
+        self.failures: dict[str, list[Status]] = {}  # RPC → what it answers first
         self.created: dict[str, Box] = {}  # by idempotency key
         self._scratch = tempfile.TemporaryDirectory(prefix="aift-loopback-modal-", ignore_cleanup_errors=True)
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), type("Blocks", (Blocks,), {"owner": self}))
@@ -81,9 +82,13 @@ class LoopbackModal:
         for box in self.boxes:
             box.status = box.status or pb.GenericResult.GENERIC_STATUS_TERMINATED
             kill(box.process)
-        for held in (self.boxes, self.volumes, self.secrets, self.blocks, self.images, self.created):
+        for held in (self.boxes, self.volumes, self.secrets, self.blocks, self.images, self.created, self.failures):
             held.clear()
         self.lose_answer, self.fail_build = 0, ""
+
+    def fail(self, status: Status, rpc: str, times: int) -> None:
+        """The next `times` calls of this RPC are answered so, and do nothing."""
+        self.failures[rpc] = [status] * times
 
     def _serve(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -165,6 +170,8 @@ def _servicer(base: Any, answers: Any) -> Any:
             act = getattr(answers, name, None)
             if act is None:
                 raise GRPCError(Status.UNIMPLEMENTED, f"the loopback Modal does not know {name}")
+            if trouble := answers.owner.failures.get(name):
+                raise GRPCError(trouble.pop(), "arranged")
             await act(stream)
 
         return call

@@ -39,6 +39,7 @@ class Space:
     build_lines: list[str] = field(default_factory=list)
     process: subprocess.Popen[str] | None = None
     starts: int = 0
+    created: float = field(default_factory=time.time)
 
     def told(self) -> dict[str, Any]:
         hardware = self.wanted.get("hardware") or "cpu-basic"

@@ -12,7 +12,7 @@ SHARE = 200  # … later so rarely that a doubled time adds about 140 more: a we
 
 
 class Sampler:
-    """Says when a sample is due and takes it. Its clock begins with whoever follows the run."""
+    """Says when a sample is due and makes its event. Its clock begins with whoever follows the run."""
 
     def __init__(self) -> None:
         self.begun = self.last = time.monotonic()
@@ -21,10 +21,15 @@ class Sampler:
         now = time.monotonic()
         return now - self.last >= max(FIRST_SECONDS, (now - self.begun) / SHARE)
 
-    def take(self, step: int | None) -> dict[str, Any]:
+    def take(self, step: int | None, devices: list[dict[str, Any]]) -> dict[str, Any]:
         """The event: {kind, time, step, devices: [{id, name, memory_used_bytes, memory_bytes, utilisation, temperature_celsius}]}."""
         self.last = time.monotonic()
-        return {"kind": "memory", "time": time.time(), "step": step, "devices": [_values(device) for device in computing()]}
+        return {"kind": "memory", "time": time.time(), "step": step, "devices": devices}
+
+
+def here() -> list[dict[str, Any]]:
+    """This machine's devices now."""
+    return [_values(device) for device in computing()]
 
 
 def computing() -> list[Device]:

@@ -239,14 +239,18 @@ class _Follower:
             self.renewed = now
         status = self.lease.rows.values_list("status", flat=True).first()
         self._check_lease(status is not None)
-        if self.executor.is_here and self.sampler.is_due():
+        if self.sampler.is_due():
             self._sample_devices()
         if status == Status.CANCELLING:
             self._pass_on_cancel(now)
 
     def _sample_devices(self) -> None:
+        """A sample where somebody tells what the run's devices do; the engine itself tells only its peak."""
+        devices = self.executor.devices(self.run_dir)
+        if not devices:
+            return
         progress = self.lease.rows.values_list("progress", flat=True).first() or {}
-        record_events(lease=self.lease, events=[self.sampler.take(progress.get("step"))], offset=self.job.events_offset)
+        record_events(lease=self.lease, events=[self.sampler.take(progress.get("step"), devices)], offset=self.job.events_offset)
 
     def _check_lease(self, held: bool) -> None:
         if not held:

@@ -89,6 +89,13 @@ def follow_log(namespace: str, job_id: str, *, token: str) -> Iterator[str]:
         yield from lines
 
 
+def follow_metrics(namespace: str, job_id: str, *, token: str) -> Iterator[dict[str, Any]]:
+    """What its machine does, about once a second, until it is over: {cpu_usage_pct, memory_used_bytes, memory_total_bytes,
+    gpus: {id: {utilization (percent), memory_used_bytes, memory_total_bytes}}}."""
+    with client(token) as api, closing(api.fetch_job_metrics(job_id=job_id, namespace=namespace, follow=True)) as samples:
+        yield from samples
+
+
 def _find_quietly(namespace: str, run_key: str, token: str) -> HubJob | None:
     try:
         return find_job(namespace, run_key, token=token)

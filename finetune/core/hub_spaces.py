@@ -23,7 +23,8 @@ OVER = (*BROKEN, "RUNTIME_ERROR", "PAUSED", "STOPPED", "DELETING")
 
 @dataclass(frozen=True)
 class HubSpace:
-    """A Space: `stage` as the Hub names it, `host` where its web server answers, `hardware` what it runs on now."""
+    """A Space: `stage` as the Hub names it, `host` where its web server answers, `hardware` what it runs on or will,
+    `created` when it was made (seconds of the epoch)."""
 
     repo_id: str
     stage: str
@@ -31,6 +32,7 @@ class HubSpace:
     hardware: str
     message: str
     url: str
+    created: float | None = None
 
 
 @dataclass(frozen=True)
@@ -76,9 +78,10 @@ def inspect_space(repo_id: str, *, token: str) -> HubSpace:
         info = api.space_info(repo_id)
     stage = runtime.stage.value if hasattr(runtime.stage, "value") else str(runtime.stage)
     message = str(runtime.raw.get("errorMessage") or "")
-    return HubSpace(
-        repo_id, stage, str(info.host or ""), str(runtime.hardware or ""), message, f"{settings.HF_ENDPOINT}/spaces/{repo_id}"
-    )
+    hardware = str(runtime.hardware or runtime.requested_hardware or "")
+    created = info.created_at.timestamp() if info.created_at else None
+    url = f"{settings.HF_ENDPOINT}/spaces/{repo_id}"
+    return HubSpace(repo_id, stage, str(info.host or ""), hardware, message, url, created)
 
 
 def pause_space(repo_id: str, *, token: str) -> None:

@@ -1,13 +1,14 @@
 """The door to Modal, and the only importer of its client: a volume for a run's files, a Sandbox that trains.
 
-What goes wrong outside comes back as Forbidden (the tokens are refused, or there is no credit), Invalid (Modal does not accept this) or
-Unavailable (try later). Tokens are arguments of each call.
+What goes wrong outside comes back as Forbidden (the tokens are refused), Invalid (Modal does not accept this) or Unavailable (try
+later; with the code EXHAUSTED where Modal says that there is too much of something: questions, machines, or not enough credit). Tokens are arguments of each call.
 """
 
 from __future__ import annotations
 
 import concurrent.futures
 import io
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,8 +22,9 @@ APP = "aifinetune"
 CACHE_VOLUME = "aifinetune-hub-cache"
 MOUNT, CACHE_MOUNT = "/aift", "/hub-cache"
 HELLO_SECONDS = 15.0  # the client itself tries for a minute when nobody answers
-TAG = "aift-run"
+TAG, HARDWARE_TAG, STARTED_TAG = "aift-run", "aift-hardware", "aift-started"
 TIMED_OUT = 124
+EXHAUSTED = "exhausted"
 Files = dict[str, Path | bytes]
 
 
@@ -36,11 +38,13 @@ class Tokens:
 
 @dataclass(frozen=True)
 class Box:
-    """A Sandbox: `code` is its exit code, None while it runs."""
+    """A Sandbox: `code` is its exit code, None while it runs. `gpu` and `started` (seconds of the epoch) are from our tags, where told."""
 
     id: str
     run_key: str
     code: int | None
+    gpu: str = ""
+    started: float | None = None
 
 
 def check_tokens(tokens: Tokens) -> None:
@@ -71,7 +75,9 @@ def client(tokens: Tokens) -> Iterator[Any]:
     except (exception.AuthError, exception.PermissionDeniedError):
         raise Forbidden("Modal refused these tokens. Check them in your settings.") from None
     except exception.ResourceExhaustedError:
-        raise Forbidden("Modal has no capacity, or your workspace no credit, for this now.", code="no_credit") from None
+        raise Unavailable(
+            "Modal has no capacity, or your workspace no credit, for this now.", code=EXHAUSTED, retry_after=30
+        ) from None
     except exception.ImageBuildError as error:
         raise Invalid(f"Modal could not build the run's image: {_last_line(error)}", code="build_failed") from None
     except exception.NotFoundError:
@@ -167,7 +173,7 @@ def start(
             CACHE_MOUNT: modal.Volume.from_name(CACHE_VOLUME, create_if_missing=True, version=2, client=made),
         }
         box = modal.Sandbox.create(
-            *command, app=app, image=built, gpu=gpu, cpu=(cores, cores), memory=memory_mib, timeout=timeout_seconds, volumes=volumes, client=made, tags={TAG: run_key},
+            *command, app=app, image=built, gpu=gpu, cpu=(cores, cores), memory=memory_mib, timeout=timeout_seconds, volumes=volumes, client=made, tags=_tags(run_key, gpu),
             secrets=[modal.Secret.from_dict({**environment, **secrets})],
         )  # fmt: skip
         return Box(box.object_id, run_key, None)
@@ -185,7 +191,18 @@ def list_boxes(*, tokens: Tokens, tags: dict[str, str] | None = None) -> list[Bo
     with client(tokens) as made:
         app = modal.App.lookup(APP, create_if_missing=True, client=made)
         found = list(modal.Sandbox.list(app_id=app.app_id, tags=tags, client=made))
-        return [Box(box.object_id, tags[TAG] if tags else box.get_tags().get(TAG, ""), None) for box in found]
+        return [Box(box.object_id, tags[TAG], None) if tags else _tagged(box.object_id, box.get_tags()) for box in found]
+
+
+def _tags(run_key: str, gpu: str) -> dict[str, str]:
+    """Who it is for, what it is billed for and since when, at the earliest. A tag's value has no colon."""
+    return {TAG: run_key, HARDWARE_TAG: gpu.replace(":", "_"), STARTED_TAG: str(int(time.time()))}
+
+
+def _tagged(box_id: str, tags: dict[str, str]) -> Box:
+    started = tags.get(STARTED_TAG, "")
+    gpu = tags.get(HARDWARE_TAG, "").replace("_", ":")
+    return Box(box_id, tags.get(TAG, ""), None, gpu, float(started) if started.isdigit() else None)
 
 
 def inspect(box_id: str, *, tokens: Tokens) -> int | None:

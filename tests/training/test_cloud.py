@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
+from modal_proto import api_pb2 as pb
 
 from accounts.models import Credential, User, UserLimits
+from finetune.core import modal_runs
 from finetune.core.errors import Conflict, Invalid
 from tests.factories import make_base_model, make_dataset, make_job
-from tests.training.executors.conftest import TOKEN, hub, store_token  # noqa: F401  (a fixture)
+from tests.loopback_sandbox import Box
+from tests.training.executors.conftest import TOKEN, hub, modal_process, modal_server, store_modal_tokens, store_token  # noqa: F401
 from training import money, prices, spending
 from training.executors.placement import Placement, parse_key
 from training.models import HardwarePrice, TrainingJob
@@ -138,6 +143,29 @@ def test_what_no_job_needs_is_listed_with_its_cost_and_can_be_stopped(alice: Use
     assert page.post("/training/cloud/stop", {"executor": "hf_jobs", "id": f"alice/{keys[1]}"}).status_code == 302
     assert [run.held.run_key for run in list_cloud_runs(user=alice).runs] == [keys[0]]
     assert charlie_api.get("/api/training/cloud").json() == {"runs": [], "troubles": {}}
+
+
+def test_what_runs_and_is_needed_by_nobody_has_its_cost_so_far(alice: User, page, hub, modal_server, tmp_path: Path) -> None:  # noqa: F811
+    store_token(alice)
+    store_modal_tokens(alice)
+    key = Placement(7, 1, alice.pk, "", 900).key
+    tags = modal_runs._tags(key, "A10G:4") | {modal_runs.STARTED_TAG: str(int(time.time()) - 1800)}
+    modal_server.boxes += [Box(pb.Sandbox(), tags, tmp_path), Box(pb.Sandbox(), {modal_runs.TAG: key}, tmp_path)]
+    for number, stage in enumerate(("RUNNING", "PAUSED"), 1):
+        name = f"alice/{Placement(8, number, alice.pk, '', 900).key}"
+        hub.add("spaces", name, {}, private=True)
+        hub.spaces.created(name, {"hardware": "t4-small"})
+        hub.spaces.all[name].created, hub.spaces.all[name].stage = time.time() - 7200, stage
+    found = {run.held.id: run for run in list_cloud_runs(user=alice).orphans}
+    costs = [found[box.id].cost for box in modal_server.boxes]
+    assert costs == [pytest.approx(prices.find_hardware("modal", "A10G:4").price_per_hour / 2, rel=0.02), None]
+    assert "does not tell its hardware" in found[modal_server.boxes[1].id].cost_note
+    running, paused = (run for run in found.values() if run.held.what == "Space")
+    assert (running.cost, running.held.hardware) == (pytest.approx(2 * 0.40, rel=0.02), "t4-small")
+    assert (paused.cost, "storage" in paused.cost_note) == (None, True)
+    text = page.get("/training/cloud").content.decode()
+    assert "at most $0.80 so far (counted from when the Space was made" in text
+    assert "cost unknown" in text
 
 
 def test_a_provider_that_does_not_answer_is_named(alice: User, hub) -> None:  # noqa: F811

@@ -67,12 +67,11 @@ def test_a_worker_reports_until_it_stops() -> None:
 def test_the_rate_falls_with_the_length_of_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
     monkeypatch.setattr(device_samples.time, "monotonic", lambda: now)
-    monkeypatch.setattr(device_samples, "computing", list)
     sampler, taken = Sampler(), 0
     for second in range(86_400):
         now = float(second)
         if sampler.is_due():
-            sampler.take(None)
+            sampler.take(None, [])
             taken += 1
     assert 500 < taken < 1500
 
@@ -93,5 +92,6 @@ def test_a_run_keeps_samples_of_its_devices(queued: TrainingJob, scripted, take_
 def test_a_run_elsewhere_is_not_measured_here(queued: TrainingJob, scripted, take_turn, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(device_samples, "FIRST_SECONDS", 0.0)
     monkeypatch.setattr(scripted, "is_here", False)
+    monkeypatch.setattr(scripted, "devices", lambda self, run_dir: [])
     assert not take_turn().events.filter(kind="memory").exists()
     assert supervisor.POLL_SECONDS == 0.02

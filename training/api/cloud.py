@@ -25,6 +25,9 @@ class CloudRunSerializer(serializers.Serializer):
     job = serializers.IntegerField(allow_null=True)
     hardware = serializers.CharField(allow_blank=True)
     cost = serializers.FloatField(allow_null=True, help_text="USD so far, where known.")
+    cost_note = serializers.CharField(
+        allow_blank=True, help_text="How it was counted, where that is more than is billed, or why it is unknown."
+    )
     url = serializers.CharField(allow_blank=True)
 
 
@@ -75,5 +78,5 @@ def _run(run: CloudRun) -> dict[str, Any]:
     held = run.held
     return {
         "executor": run.executor, "id": held.id, "what": held.what, "running": held.running, "needed": run.needed,
-        "job": run.job.pk if run.job else None, "hardware": held.hardware, "cost": run.cost, "url": held.url,
+        "job": run.job.pk if run.job else None, "hardware": held.hardware, "cost": run.cost, "cost_note": run.cost_note, "url": held.url,
     }  # fmt: skip

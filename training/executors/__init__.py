@@ -60,7 +60,8 @@ class State:
 
 @dataclass(frozen=True)
 class Orphan:
-    """Something of ours that a provider still has. `running` costs money; `run_key` says which attempt it was made for."""
+    """Something of ours that a provider still has. `running` costs money; `run_key` says which attempt it was made for; `seconds` is
+    what it has run for, and `note` says how that was counted where it is more than is billed."""
 
     id: str
     run_key: str
@@ -69,6 +70,7 @@ class Orphan:
     hardware: str = ""
     url: str = ""
     seconds: float | None = None
+    note: str = ""
     details: dict[str, Any] = field(default_factory=dict)
 
 
@@ -114,6 +116,9 @@ class Executor(Protocol):
 
     def sync(self, run_dir: Path) -> None:
         """Bring new events and log lines into the run directory."""
+
+    def devices(self, run_dir: Path) -> list[dict[str, Any]]:
+        """What the devices of its run do now, as training.device_samples describes them; nothing where nobody tells."""
 
     def ask_to_stop(self, run_dir: Path) -> None:
         """Let the engine stop by itself after its current step and write a checkpoint."""

@@ -18,6 +18,7 @@ from training.executors import Capabilities, Orphan, State, parcel, placement, r
 from training.executors.accounts import HubAccount, as_owner, hub_account, hub_reason, settings_page
 from training.executors.hub_run import HubRun, exit_cause
 from training.executors.joblog import LogReader
+from training.executors.jobmetrics import MetricsReader
 
 MOUNT = "/aift"
 NAME = "Hugging Face Jobs"
@@ -35,6 +36,7 @@ class HfJobs:
     def __init__(self) -> None:
         self._seen: tuple[float, HubJob | None] = (0.0, None)
         self._log: LogReader | None = None
+        self._metrics: MetricsReader | None = None
 
     def capabilities(self, user: Any = None) -> Capabilities:
         reason = hub_reason(user)
@@ -90,6 +92,13 @@ class HfJobs:
         self._log.sync()
         if job.over:
             self._log.drain()
+            return
+        if self._metrics is None:
+            self._metrics = MetricsReader(job.flavor, lambda: _open_metrics(run_dir, job.id))
+        self._metrics.sync()
+
+    def devices(self, run_dir: Path) -> list[dict[str, Any]]:
+        return self._metrics.take() if self._metrics else []
 
     def ask_to_stop(self, run_dir: Path) -> None:
         if receipt.read(run_dir):
@@ -178,3 +187,8 @@ def _owner(run_dir: Path) -> int:
 def _open_log(run_dir: Path, job_id: str) -> Iterator[str]:
     account = hub_account(_owner(run_dir))
     return hub_jobs.follow_log(account.namespace, job_id, token=account.token)
+
+
+def _open_metrics(run_dir: Path, job_id: str) -> Iterator[dict[str, Any]]:
+    account = hub_account(_owner(run_dir))
+    return hub_jobs.follow_metrics(account.namespace, job_id, token=account.token)

@@ -127,6 +127,9 @@ class HfSpaces:
                 more = len(answer.body) >= CHUNK
             self._done = told.get("exit_code") is not None or bool(self._error)
 
+    def devices(self, run_dir: Path) -> list[dict[str, Any]]:
+        return []  # nobody tells
+
     def ask_to_stop(self, run_dir: Path) -> None:
         if receipt.read(run_dir) is None:
             return
@@ -180,12 +183,7 @@ class HfSpaces:
         with as_owner(account):
             names = hub_runs.list_repos(account.namespace, prefix, token=account.token, kind="space")
             spaces = [hub_spaces.inspect_space(name, token=account.token) for name in names]
-        return [
-            Orphan(
-                space.repo_id, space.repo_id.split("/")[-1], "Space", space.stage not in hub_spaces.OVER, space.hardware, space.url
-            )
-            for space in spaces
-        ]
+        return [_held(space) for space in spaces]
 
     def remove_orphan(self, user: Any, orphan: Orphan) -> None:
         account = hub_account(user.pk)
@@ -283,3 +281,11 @@ class HfSpaces:
         except (DomainError, Forbidden):
             return
         write_atomic(run_dir / LOG_FILE, "".join(f"{line}\n" for line in lines))
+
+
+def _held(space: HubSpace) -> Orphan:
+    """The Hub tells no start, and each attempt has a Space of its own: it can't have run for longer than it exists."""
+    running = space.stage not in hub_spaces.OVER
+    seconds = None if space.created is None or not running else max(0.0, time.time() - space.created)
+    note = "counted from when the Space was made, building it included"
+    return Orphan(space.repo_id, space.repo_id.split("/")[-1], "Space", running, space.hardware, space.url, seconds, note)

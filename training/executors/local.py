@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from training import device_samples
 from training.device_reports import worker_devices
 from training.engine import launch, process
 from training.engine.rundir import RunDir, write_atomic
@@ -56,6 +57,9 @@ class Local:
 
     def sync(self, run_dir: Path) -> None:
         """The engine writes into the run directory itself."""
+
+    def devices(self, run_dir: Path) -> list[dict[str, Any]]:
+        return device_samples.here()
 
     def exit_cause(self, run_dir: Path) -> dict[str, Any]:
         return _read(RunDir(run_dir).exit_file) or {}

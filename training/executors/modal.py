@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 import time
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from django.conf import settings
 
 from accounts.models import Credential
 from finetune.core import crypto, modal_runs
-from finetune.core.errors import DomainError, Forbidden, Invalid
+from finetune.core.errors import DomainError, Forbidden, Invalid, Unavailable
 from finetune.core.modal_runs import Tokens
 from training import prices
 from training.engine.rundir import write_atomic
@@ -25,10 +26,12 @@ from training.executors.joblog import LogReader
 from training.executors.mirror import Mirror
 from training.price_list import MODAL_CORES, MODAL_MEMORY_GIB
 
+logger = logging.getLogger(__name__)
 NAME, SANDBOX = "Modal", "Sandbox"
 NO_TOKENS = "Save your Modal token id and secret in your settings."
 ASK_SECONDS = 2.0
 LEASE_SECONDS, RENEW_SECONDS = 3600.0, 900.0
+SUBMIT_WAITS = (2.0, 5.0, 10.0)  # before a submit that Modal could not take is tried again
 CLOCK_FILE = "sandbox.json"
 
 
@@ -57,6 +60,21 @@ class Modal:
         _tokens(placed.owner)
 
     def submit(self, run_dir: Path) -> None:
+        """Modal is asked again when it stumbles: what it did take is found by its tag. What it then still has none of is no passing trouble."""
+        for wait in SUBMIT_WAITS:
+            try:
+                return self._submit(run_dir)
+            except Unavailable as error:
+                logger.warning("Modal did not take the run, again in %s s: %s", wait, error)
+                time.sleep(wait)
+        try:
+            self._submit(run_dir)
+        except Unavailable as error:
+            if error.code == modal_runs.EXHAUSTED:
+                raise Forbidden(error.message, code="no_credit") from None
+            raise
+
+    def _submit(self, run_dir: Path) -> None:
         placed = placement.read(run_dir)
         tokens, count = _tokens(placed.owner), _gpus(placed.hardware)
         with _as_owner():
@@ -109,6 +127,9 @@ class Modal:
             self._renewed = time.monotonic()
             self._write(run_dir, _lease())
 
+    def devices(self, run_dir: Path) -> list[dict[str, Any]]:
+        return []  # nobody tells
+
     def ask_to_stop(self, run_dir: Path) -> None:
         if receipt.read(run_dir) and self._code(run_dir) is None:
             self._write(run_dir, {f"{parcel.RUN}/cancel": b"stop\n"})
@@ -160,7 +181,7 @@ class Modal:
         with _as_owner():
             boxes = modal_runs.list_boxes(tokens=tokens)
             volumes = modal_runs.list_volumes(f"{placement.PREFIX}-{placement.installation()}-", tokens=tokens)
-        found = [Orphan(box.id, box.run_key, SANDBOX, True) for box in boxes if placement.parse_key(box.run_key)]
+        found = [_held(box) for box in boxes if placement.parse_key(box.run_key)]
         return found + [Orphan(name, name, "volume", False) for name in volumes if placement.parse_key(name)]
 
     def remove_orphan(self, user: Any, orphan: Orphan) -> None:
@@ -196,7 +217,7 @@ class _as_owner:
         return None
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if isinstance(error, Forbidden) and error.code != "no_credit":
+        if isinstance(error, Forbidden):
             raise AccessRefused(error.message) from None
 
 
@@ -216,6 +237,12 @@ def _reason(user: Any) -> str:
     if not credential:
         return NO_TOKENS
     return "" if credential.valid else "Modal no longer accepts your tokens. Save new ones in your settings."
+
+
+def _held(box: modal_runs.Box) -> Orphan:
+    seconds = None if box.started is None else max(0.0, time.time() - box.started)
+    note = "counted from its submit, building the image included"
+    return Orphan(box.id, box.run_key, SANDBOX, True, box.gpu, "https://modal.com/apps", seconds, note)
 
 
 def _gpus(hardware: str) -> int:

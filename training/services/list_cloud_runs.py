@@ -13,7 +13,8 @@ from training.models import TrainingJob
 
 @dataclass(frozen=True)
 class CloudRun:
-    """One thing at a provider. `needed` while an active job is in the attempt it was made for; `cost` (USD) so far, where known."""
+    """One thing at a provider. `needed` while an active job is in the attempt it was made for; `cost` (USD) so far, where known;
+    `cost_note` says how it was counted where it is more than is billed, or why nobody knows it."""
 
     executor: str
     held: Orphan
@@ -21,6 +22,7 @@ class CloudRun:
     needed: bool
     cost: float | None
     price_per_hour: float | None
+    cost_note: str
 
 
 @dataclass(frozen=True)
@@ -56,4 +58,16 @@ def _run(executor: str, held: Orphan, user: User) -> CloudRun:
     machine = prices.find_hardware(executor, held.hardware) if held.hardware else None
     price = machine.price_per_hour if machine and held.running else None
     cost = None if price is None or held.seconds is None else prices.cost(price, held.seconds)
-    return CloudRun(executor, held, job, needed, cost, price)
+    note = held.note if cost is not None else _unknown(held, price)
+    return CloudRun(executor, held, job, needed, cost, price, note)
+
+
+def _unknown(held: Orphan, price: float | None) -> str:
+    """Why there is no cost."""
+    if not held.running:
+        return "nothing runs: it costs no more than its storage"
+    if not held.hardware:
+        return "cost unknown: the provider does not tell its hardware"
+    if price is None:
+        return f"cost unknown: “{held.hardware}” is not in the price list"
+    return "cost so far unknown: the provider does not tell when it started"

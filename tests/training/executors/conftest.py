@@ -24,7 +24,7 @@ from tests.loopback_cloud import CloudHub
 from tests.loopback_modal import LoopbackModal
 from tests.training.conftest import make_queued
 from training import supervisor
-from training.executors import EXECUTORS, hf_jobs, hf_spaces, joblog, parcel
+from training.executors import EXECUTORS, hf_jobs, hf_spaces, joblog, jobmetrics, parcel
 from training.executors import modal as modal_executor
 from training.models import TrainingJob
 from training.services.claim_job import claim_job
@@ -63,6 +63,7 @@ def hub(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
 
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(jobmetrics, "AGAIN_SECONDS", 0.2)
     for module in (hf_jobs, hf_spaces):
         monkeypatch.setattr(module, "ASK_SECONDS", 0.1)
     monkeypatch.setattr(hf_spaces, "LOG_SECONDS", 0.5)
@@ -96,6 +97,7 @@ def modal_process() -> Iterator[LoopbackModal]:
 def modal_server(modal_process: LoopbackModal, monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackModal]:
     """An empty one."""
     monkeypatch.setattr(modal_executor, "ASK_SECONDS", 0.1)
+    monkeypatch.setattr(modal_executor, "SUBMIT_WAITS", (0.05, 0.05, 0.05))
     monkeypatch.setattr(modal_executor.Modal, "poll_seconds", 0.05)
     modal_process.accepted = {tuple(MODAL_TOKENS.values())}
     yield modal_process

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from grpclib.const import Status
 from modal_proto import api_pb2 as pb
 
+from tests.loopback_jobs import METRICS
 from tests.training.conftest import steps_of
 from tests.training.executors.conftest import MODAL_TOKENS, TOKEN, Place
-from training import executors, remote_watch
+from training import device_samples, executors, remote_watch
 from training.executors import hf_spaces, placement
 from training.executors import modal as modal_executor
 from training.models import TrainingJob
@@ -52,6 +54,47 @@ def test_a_provider_that_stumbles_is_asked_again(at_hugging_face: Place, status:
     assert (job.status, job.restarts) == ("succeeded", 0)
     assert steps_of(job) == list(range(1, 21))
     assert place.left_behind == []
+
+
+@pytest.mark.parametrize(("status", "refusals"), [(Status.UNAVAILABLE, 5), (Status.RESOURCE_EXHAUSTED, 3)])
+def test_modal_that_stumbles_is_asked_again(make_place, status: Status, refusals: int) -> None:
+    place: Place = make_place("modal")  # its client tries three times more where a service is unavailable
+    place.script |= {"total": 20, "seconds": 0.05}
+    place.modal.fail(status, "SandboxCreate", times=refusals)
+    place.queue()
+    job = place.turn(stop_at=1)
+    place.modal.fail(status, "SandboxWait", times=6)
+    job = place.turn()
+    assert place.modal.failures == {"SandboxCreate": [], "SandboxWait": []}
+    assert (job.status, job.restarts, len(place.modal.boxes)) == ("succeeded", 0, 1)
+    assert steps_of(job) == list(range(1, 21))
+    assert place.left_behind == []
+
+
+def test_modal_without_capacity_ends_the_job_in_words(make_place) -> None:
+    place: Place = make_place("modal")
+    place.modal.fail(Status.RESOURCE_EXHAUSTED, "SandboxCreate", times=50)
+    place.queue()
+    job = place.turn()
+    assert (job.status, job.error["code"], place.modal.boxes) == ("failed", "no_credit", [])
+    assert place.left_behind == []
+
+
+def test_what_a_jobs_machine_does_is_kept_and_its_silence_harms_nobody(make_place, monkeypatch: pytest.MonkeyPatch) -> None:
+    place: Place = make_place("hf_jobs")
+    monkeypatch.setattr(device_samples, "FIRST_SECONDS", 0.0)
+    place.hub.jobs.metrics = [{"gpus": "torn"}, METRICS]
+    place.hub.fail(500, "/api/jobs/.*/metrics", times=1)
+    place.script |= {"total": 20, "seconds": 0.05}
+    place.queue()
+    job = place.turn()
+    assert (job.status, steps_of(job)) == ("succeeded", list(range(1, 21)))
+    samples = [event for event in job.events.filter(kind="memory").order_by("seq") if "devices" in event.payload]
+    device = {"id": "cuda:0", "name": "cpu-basic", "memory_used_bytes": 9_000_000_000, "memory_bytes": 22_836_000_000}
+    assert samples[-1].payload["devices"] == [device | {"utilisation": 0.8, "temperature_celsius": None}]
+    assert samples[-1].payload["step"]
+    assert samples[0].seq < job.events.filter(kind="metric").order_by("seq").first().seq  # before the engine has a word to say
+    assert job.memory.get("peak_bytes", 0) == 0
 
 
 def test_a_run_that_the_provider_kills_goes_on_from_its_checkpoint_there(far: Place) -> None:

@@ -25,6 +25,7 @@ class Command(BaseCommand):
             for run in found.runs:
                 state = "needed" if run.needed else "orphan"
                 cost = "" if run.cost is None else f", ${run.cost:.2f} so far"
+                cost += f", {run.cost_note}" if run.cost_note else ""
                 self.stdout.write(f"{person.username}: {run.executor} {run.held.what} {run.held.id} ({state}{cost})")
                 if stop and not run.needed:
                     stop_cloud_run(user=person, executor=run.executor, held_id=run.held.id)
