@@ -88,12 +88,14 @@ class ModelPool:
     # --- while it is our turn --------------------------------------------------------------------
 
     def _ready(self, weights: Weights) -> Loaded:
+        entry = None
         try:
             entry = self._entry(weights)
             select_adapter(entry, weights.adapter)
         except CannotGenerate:
             raise
         except Exception as error:  # the libraries raise what they like; every one of them means the same here
+            self._drop(entry)
             reason = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
             raise CannotGenerate(f"The model could not be loaded: {reason}") from error
         return entry
@@ -147,6 +149,11 @@ class ModelPool:
                 self._unload(key)
                 return True
         return False
+
+    def _drop(self, entry: Loaded | None) -> None:
+        """The next one loads its base anew: an adapter that could not be read may have left a part of itself in this one."""
+        for key in [key for key, loaded in self._loaded.items() if loaded is entry]:
+            self._unload(key)
 
     def _unload(self, key: tuple[str, str]) -> None:
         log.info("%s leaves the memory.", key[0].partition("@")[0])

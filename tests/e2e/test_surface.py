@@ -118,5 +118,4 @@ def _bytes_of_the_first_visit(browser: Browser, stack: Stack, path: str) -> int:
     network.send("Network.enable")
     network.on("Network.loadingFinished", lambda event: sizes.append(event["encodedDataLength"]))
     page.goto(stack.url + path, wait_until="networkidle")
-    print(path, sum(sizes), sizes)
     return int(sum(sizes))

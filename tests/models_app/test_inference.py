@@ -122,6 +122,16 @@ def test_adapters_share_their_base_and_none_leaks_into_another(
     assert len({texts[0], texts[1], texts[3]}) == 3
 
 
+def test_an_adapter_that_cannot_be_read_leaves_nothing_in_the_base(tiny_dir: Path, adapter_dir: Path, tmp_path: Path) -> None:
+    torn = Path(shutil.copytree(adapter_dir, tmp_path / "torn"))
+    (torn / "adapter_model.safetensors").write_bytes(b"torn")
+    pool = ModelPool()
+    with pytest.raises(CannotGenerate, match="could not be loaded"):
+        answer(pool, Weights(base=str(tiny_dir), adapter=str(torn)))
+    assert pool.held() == 0
+    assert answer(pool, Weights(base=str(tiny_dir), adapter=str(adapter_dir)))[0].text == reference_with(tiny_dir, adapter_dir)
+
+
 def reference_with(base: Path, adapter: Path) -> str:
     from peft import PeftModel
     from transformers import AutoModelForCausalLM, AutoTokenizer
