@@ -18,6 +18,7 @@ from urllib.parse import parse_qs
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
 
+from training import rooms
 from training.event_feed import Feed, events_after
 from training.event_log import group_name
 from training.models import TrainingJob
@@ -28,12 +29,15 @@ logger = logging.getLogger(__name__)
 BATCH = 500
 LOOK_SECONDS = 1.5  # between looks without a ring while the job may still move
 IDLE_LOOK_SECONDS = 10.0  # … and once it has ended
+MOST_SENDING = 8  # rings that wait for one client to take the ones before
 STATUS_SECONDS = 0.25  # API.md: at most four status messages a second
 ANONYMOUS, NOT_YOURS = 4401, 4404
 
 
 class JobConsumer(AsyncWebsocketConsumer):
     """One watcher of one job."""
+
+    channel_layer_alias = ""  # no channel of its own: it is told by the job's room
 
     async def connect(self) -> None:
         await self.accept()  # a close code reaches a browser only after the handshake
@@ -44,9 +48,14 @@ class JobConsumer(AsyncWebsocketConsumer):
         self.job_id = self.scope["url_route"]["kwargs"]["job_id"]
         self.cursor = _after(self.scope)
         self.wake, self.lock = asyncio.Event(), asyncio.Lock()
-        await self.channel_layer.group_add(group_name(self.job_id), self.channel_name)
         self.known, self.rung_at = 0, time.monotonic()
-        seen = await seen_since(self.job_id, self.rung_at)
+        self.sending: set[asyncio.Task[None]] = set()
+        await rooms.enter(group_name(self.job_id), self.rung)
+        try:
+            seen = await seen_since(self.job_id, self.rung_at)
+        except BaseException:
+            await rooms.leave(group_name(self.job_id), self.rung)
+            raise
         if seen is None or seen.owner_id != user.pk:
             await self.close(NOT_YOURS)
             return
@@ -60,8 +69,10 @@ class JobConsumer(AsyncWebsocketConsumer):
             self.pump.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self.pump
+        for task in tuple(getattr(self, "sending", ())):
+            task.cancel()
         if hasattr(self, "job_id"):
-            await self.channel_layer.group_discard(group_name(self.job_id), self.channel_name)
+            await rooms.leave(group_name(self.job_id), self.rung)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         try:
@@ -71,13 +82,24 @@ class JobConsumer(AsyncWebsocketConsumer):
         if isinstance(message, dict) and message.get("type") == "ping":
             await self._send({"type": "pong"})
 
-    async def job_events(self, message: dict[str, Any]) -> None:
-        """A ring: send what it brings if it fits exactly, else let the pump read the rows."""
-        if hasattr(self, "pump"):
+    def rung(self, message: dict[str, Any]) -> None:
+        """A ring: send what it brings, or leave it to the pump to read the rows: at the beginning, and for one who takes them slowly."""
+        if hasattr(self, "pump") and len(self.sending) < MOST_SENDING:
+            task = asyncio.create_task(self._send_rung(message))
+            self.sending.add(task)
+            task.add_done_callback(self.sending.discard)
+        else:
+            self._know(message)
+
+    async def _send_rung(self, message: dict[str, Any]) -> None:
+        with contextlib.suppress(OSError):  # the client has gone; disconnect() comes next
             async with self.lock:
                 await self._send_fitting(message)
-            self.known, self.rung_at = max(self.known, message["last_seq"]), time.monotonic()
-            self.wake.set()
+        self._know(message)
+
+    def _know(self, message: dict[str, Any]) -> None:
+        self.known, self.rung_at = max(self.known, message["last_seq"]), time.monotonic()
+        self.wake.set()
 
     # --- The pump --------------------------------------------------------------------------------
 

@@ -90,12 +90,13 @@ async def test_hello_then_history_then_live(alice: User, job: TrainingJob) -> No
 
 async def test_a_client_that_drops_twice_sees_every_point_once(alice: User, job: TrainingJob) -> None:
     seen: list[int] = []
-    writer = asyncio.create_task(_write_slowly(job, 40))
-    for goal in (12, 25, 43):
+    writer = asyncio.create_task(asyncio.sleep(0))
+    for count, goal in ((15, 12), (15, 25), (10, 43)):  # each time there is more to come than the client waits for
         watcher, _ = await connect(job, alice, after=seen[-1] if seen else 0)
+        await writer
+        writer = asyncio.create_task(_write_slowly(job, count))
         seen += await watcher.until(goal)
         await watcher.disconnect()
-    await writer
     assert seen == list(range(1, 44))
 
 
