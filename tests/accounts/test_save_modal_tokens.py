@@ -15,6 +15,8 @@ def test_good_ones_are_kept_encrypted_and_never_told(api, modal_server) -> None:
     answer = api.post("/api/auth/modal-tokens", GOOD)
     assert (answer.status_code, answer.json()["valid"], answer.json()["last4"]) == (200, True, "good")
     assert GOOD["token_secret"] not in answer.content.decode() + Credential.objects.get().ciphertext
+    assert api.get("/api/auth/modal-tokens").json() == answer.json()
+    assert api.post("/api/auth/modal-tokens/validate").json()["valid"] is True
     assert api.delete("/api/auth/modal-tokens").status_code == 204
     assert not Credential.objects.exists()
 

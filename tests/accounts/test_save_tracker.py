@@ -45,6 +45,8 @@ def test_saved_tested_shown_without_the_key_and_forgotten(kind: str, trackers: T
     assert Credential.objects.get(kind=kind).valid
     assert page.post(f"/settings/trackers/{kind}/delete").status_code == 302
     assert api.post(f"/api/auth/trackers/{kind}/validate").status_code == 409
+    again = api.post(f"/api/auth/trackers/{kind}", forms(trackers)[kind])
+    assert (again.status_code, again.json()["valid"], KEY in str(again.json())) == (200, True, False)
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,7 @@ def test_the_api_lists_saves_and_deletes_ones_own(api: APIClient, charlie_api: A
     assert api.post("/api/datasets/mappings", {"name": "mine", "mapping": {"bad": "x"}}).status_code == 400
     assert api.get("/api/datasets/mappings").data["count"] == 1
     address = f"/api/datasets/mappings/{made.data['id']}"
+    assert api.get(address).data == made.data
     assert charlie_api.get("/api/datasets/mappings").data["count"] == 0
     assert charlie_api.get(address).status_code == 404
     assert charlie_api.delete(address).status_code == 404

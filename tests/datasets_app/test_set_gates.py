@@ -15,6 +15,7 @@ ROWS = [*pairs(8), *pairs(2)]
 
 def test_a_dataset_beyond_its_owners_gate_is_invalid_and_says_why(alice: User, api: APIClient) -> None:
     assert api.put("/api/datasets/gates", {"gates": {"duplicate": 10}}).data["gates"] == {"duplicate": 10.0}
+    assert api.get("/api/datasets/gates").data["gates"] == {"duplicate": 10.0}
     dataset = make_read(alice, jsonl(*ROWS))
     assert (dataset.status, dataset.errors) == ("invalid", 1)
     problem = next(problem for problem in dataset.report["problems"] if problem["rule"] == "gate_failed")

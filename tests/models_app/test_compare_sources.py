@@ -7,6 +7,7 @@ import shutil
 from typing import Any
 
 import pytest
+from asgiref.sync import sync_to_async
 from channels.testing import WebsocketCommunicator
 from django.test import Client
 from rest_framework.test import APIClient
@@ -119,7 +120,9 @@ def test_a_blind_order_is_drawn_anew(alice: User, base: LanguageModel, version: 
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.engine
-async def test_it_streams_over_a_socket(inference_worker: None, alice: User, base: LanguageModel, version: LanguageModel) -> None:
+async def test_it_streams_over_a_socket_and_the_api_waits_for_all(
+    inference_worker: None, alice: User, api: APIClient, base: LanguageModel, version: LanguageModel
+) -> None:
     socket: WebsocketCommunicator = connect("/ws/compare", alice)
     await socket.connect()
     body = {"sources": [f"model-{version.pk}", f"model-{base.pk}"], "prompt": "Say hello", "max_new_tokens": 6, "temperature": 0}
@@ -135,6 +138,8 @@ async def test_it_streams_over_a_socket(inference_worker: None, alice: User, bas
     await socket.send_json_to({**body, "sources": ["model-1"]})
     assert list((await socket.receive_json_from(5))["fields"]) == ["sources"]
     await socket.disconnect()
+    told = await sync_to_async(api.post)("/api/models/comparisons", body)
+    assert (told.status_code, [side["text"] for side in told.data["sides"]]) == (201, [made.outputs[side]["text"] for side in "AB"])
 
 
 @pytest.mark.parametrize(

@@ -195,6 +195,7 @@ def finished(model: LanguageModel, dataset: Dataset, f1: list[float]) -> Evaluat
 def test_samples_come_worst_first(api: APIClient, page: Client, base: LanguageModel, dataset: Dataset) -> None:
     made = finished(base, dataset, [0.5, 0.1, 1.0])
     url = f"/api/models/evaluations/{made.pk}"
+    assert api.get(url).json()["metrics"]["loss"] == 2.0
     rows = {order: [s["row"] for s in api.get(f"{url}/samples?order={order}").json()["results"]]
             for order in ("worst", "best", "surprising", "row")}  # fmt: skip
     assert rows == {"worst": [1, 0, 2], "best": [2, 0, 1], "surprising": [2, 1, 0], "row": [0, 1, 2]}
@@ -221,7 +222,9 @@ def test_two_are_compared_by_what_became_worse(
 
 
 def test_it_is_deleted_when_it_has_ended(api: APIClient, page: Client, base: LanguageModel, dataset: Dataset) -> None:
-    made = finished(base, dataset, [0.5])
+    told = api.post(f"/api/models/{base.pk}/evaluations", {"dataset": dataset.pk, "rows": 4})
+    assert (told.status_code, told.json()["status"]) == (202, "queued")
+    made = Evaluation.objects.get(pk=told.json()["id"])
     Evaluation.objects.filter(pk=made.pk).update(status=S.RUNNING)
     assert api.delete(f"/api/models/evaluations/{made.pk}").status_code == 409
     assert api.post(f"/api/models/evaluations/{made.pk}/cancel").json()["status"] == "cancelled"

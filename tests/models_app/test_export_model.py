@@ -72,6 +72,9 @@ def test_a_second_wish_for_the_same_is_the_same_export(version: LanguageModel, m
 
 def test_an_archive_comes_in_pieces(version: LanguageModel, api: APIClient, page: Client) -> None:
     export = made(version, "adapter")
+    again = api.post(f"/api/models/{version.pk}/export", {"format": "adapter"})
+    assert (again.status_code, again.data["id"]) == (202, export.pk)
+    assert api.get(f"/api/models/{version.pk}/exports/{export.pk}").data == again.data
     url = api.get(f"/api/models/{version.pk}/exports").data["results"][0]["download_url"]
     whole = api.get(url)
     content = body(whole)

@@ -231,7 +231,12 @@ def test_what_we_made_is_listed_and_removed_there(
     whole: LanguageModel, ollama: LoopbackOllama, page: Client, charlie_api: APIClient, api: APIClient
 ) -> None:
     ollama.models["foreign:latest"] = {"size": 1}
-    copy = imported(whole)
+    told = api.post(f"/api/models/{whole.pk}/import-ollama", {"name": "tuned"})
+    copy = OllamaCopy.objects.get()
+    assert (told.status_code, copy.status) == (202, "queued")
+    send(copy.pk)
+    (listed,) = api.get(f"/api/models/{whole.pk}/ollama-copies").data["results"]
+    assert listed["status"] == "ready" and api.get(f"/api/models/ollama/copies/{copy.pk}").data == listed
     found = {model["name"]: model["ours"] for model in api.get("/api/models/ollama").data["models"]}
     assert found == {"foreign:latest": False, "tuned:latest": True}
     shown = page.get("/models/ollama").content.decode()

@@ -175,14 +175,18 @@ def test_it_needs_a_token_that_may_write(version: LanguageModel, hub: LoopbackHu
     assert refused.value.code == "no_token"
 
 
-def test_only_ready_versions_and_one_push_at_a_time(version: LanguageModel, base: LanguageModel, alice: User) -> None:
+def test_only_ready_versions_and_one_push_at_a_time(
+    version: LanguageModel, base: LanguageModel, alice: User, api: APIClient
+) -> None:
     with pytest.raises(Invalid, match="base model"):
         push_model(model=base, repo_id=REPO)
     whole = make_version(alice, base=base, family="whole", adapter=False)
     with pytest.raises(Invalid) as refused:
         push_model(model=whole, repo_id=REPO, merge=True)
     assert "merge" in refused.value.fields
-    push_model(model=version, repo_id=REPO)
+    told = api.post(f"/api/models/{version.pk}/push-hf", {"repo_id": REPO})
+    assert (told.status_code, told.data["push_status"]) == (202, "queued")
+    version.refresh_from_db()
     with pytest.raises(Conflict, match="already"):
         push_model(model=version, repo_id=REPO)
 

@@ -143,6 +143,8 @@ def test_info_has_files_size_context_and_a_safe_card(hub: LoopbackHub, api: APIC
     assert "script" not in info["card"]
     assert "<img" not in info["card"]
     assert '<a href="https://evil.example/x.png"' in info["card"]
+    add_model(hub, "org/plain", tiny_dir)
+    assert "Tiny" in api.get(INFO + "org/plain").data["card"]
     assert api.get(INFO + "org/none").status_code == 400
     assert api.get(INFO + "org/tiny", {"revision": "v9"}).data["fields"] == {"revision": ["“org/tiny” has no revision “v9”."]}
     assert api.get(INFO + "../etc/passwd").status_code in (400, 404)

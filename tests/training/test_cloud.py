@@ -97,11 +97,11 @@ def test_the_months_limit_blocks_or_asks(alice: User) -> None:
     spending.refuse_cost(job)
 
 
-def test_an_operators_price_comes_first_then_the_providers_then_the_list(alice: User, hub) -> None:  # noqa: F811
+def test_an_operators_price_comes_first_then_the_providers_then_the_list(alice: User, hub, api) -> None:  # noqa: F811
     store_token(alice)
     listed = prices.find_hardware("hf_jobs", "a10g-small")
     assert (listed.price_per_hour, listed.price_as_of) == (1.0, "2026-08-21")
-    assert refresh_prices(user=alice) == 4
+    assert api.post("/api/training/cloud/prices").json() == {"stored": 4}
     live = prices.find_hardware("hf_jobs", "a10g-small")
     assert live.price_per_hour == pytest.approx(1.05)
     assert live.memory_bytes == 24 * 1024**3

@@ -126,6 +126,8 @@ def test_the_page_and_the_api(alice: User, olivia: User, worker: str, page: Clie
     with_api = APIClient()
     with_api.force_authenticate(olivia)
     assert with_api.post("/api/training/queue/open").status_code == 204
+    assert with_api.post("/api/training/queue/pause", {"reason": "Dinner."}).data["reason"] == "Dinner."
+    assert with_api.post("/api/training/queue/open").status_code == 204
     assert with_api.post("/api/training/workers/drain", {"worker": worker}).status_code == 204
     assert with_api.get("/api/training/workers").data[0]["drained"] is True
     assert with_api.post("/api/training/workers/admit", {"worker": worker}).status_code == 204
