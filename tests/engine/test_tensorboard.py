@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 from training.engine import tensorboard
 from training.engine.events import EventLog
-from training.engine.tensorboard import Curves, crc32c
+from training.engine.tensorboard import Curves, crc32c, event
 
 FIELDS = {  # of event.proto and summary.proto: message → [(name, number, type or message, repeated)]
     "Value": [("tag", 1, "TYPE_STRING", False), ("simple_value", 2, "TYPE_FLOAT", False)],
@@ -80,3 +81,8 @@ def test_a_folder_that_can_not_be_written_stops_nothing(tmp_path: Path) -> None:
     log = EventLog(tmp_path / "events.jsonl", Curves(tmp_path))
     log.emit("metric", step=1, split="train", values={"loss": 1.0})
     assert (tmp_path / "events.jsonl").read_text().count("\n") == 1
+
+
+def test_what_float32_can_not_say_is_infinite(event_class: Any) -> None:
+    made = event_class.FromString(event(0.0, 1, {"large": 1e39, "small": -1e39, "fits": 3.4e38}))
+    assert [round(value.simple_value / 1e38, 1) for value in made.summary.value] == [math.inf, -math.inf, 3.4]

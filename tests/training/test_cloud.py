@@ -150,16 +150,17 @@ def test_what_runs_and_is_needed_by_nobody_has_its_cost_so_far(alice: User, page
     store_modal_tokens(alice)
     key = Placement(7, 1, alice.pk, "", 900).key
     tags = modal_runs._tags(key, "A10G:4") | {modal_runs.STARTED_TAG: str(int(time.time()) - 1800)}
-    modal_server.boxes += [Box(pb.Sandbox(), tags, tmp_path), Box(pb.Sandbox(), {modal_runs.TAG: key}, tmp_path)]
+    boxes = [Box(pb.Sandbox(), tags, tmp_path), Box(pb.Sandbox(), {modal_runs.TAG: key}, tmp_path)]
+    modal_server.boxes += boxes
     for number, stage in enumerate(("RUNNING", "PAUSED"), 1):
         name = f"alice/{Placement(8, number, alice.pk, '', 900).key}"
         hub.add("spaces", name, {}, private=True)
         hub.spaces.created(name, {"hardware": "t4-small"})
         hub.spaces.all[name].created, hub.spaces.all[name].stage = time.time() - 7200, stage
     found = {run.held.id: run for run in list_cloud_runs(user=alice).orphans}
-    costs = [found[box.id].cost for box in modal_server.boxes]
+    costs = [found[box.id].cost for box in boxes]
     assert costs == [pytest.approx(prices.find_hardware("modal", "A10G:4").price_per_hour / 2, rel=0.02), None]
-    assert "does not tell its hardware" in found[modal_server.boxes[1].id].cost_note
+    assert "does not tell its hardware" in found[boxes[1].id].cost_note
     running, paused = (run for run in found.values() if run.held.what == "Space")
     assert (running.cost, running.held.hardware) == (pytest.approx(2 * 0.40, rel=0.02), "t4-small")
     assert (paused.cost, "storage" in paused.cost_note) == (None, True)

@@ -35,8 +35,16 @@ def test_no_secret_reaches_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_cold_engine_has_only_that_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The run directory has no spec, so the engine ends at once; its waiter's environment is looked at before."""
+    """The spec's rows are none that its method learns from, so the engine ends at once; its waiter's environment is looked at before."""
     from training.engine import launch
+    from training.engine.rundir import RunDir
+    from training.engine.spec import Config, DataRef, ModelRef, TrainingSpec
+
+    nowhere = str(tmp_path / "nowhere")
+    spec = TrainingSpec(
+        method="lora", model=ModelRef(path=nowhere), data=DataRef(train=nowhere, kind="preference"), config=Config()
+    )
+    RunDir(tmp_path).write_spec(spec)
 
     seen: list[dict] = []
     real = launch.subprocess.Popen

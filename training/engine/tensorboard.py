@@ -8,6 +8,7 @@ are written here; the packages that write them bring torch or more into every pr
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import struct
 import time
@@ -18,6 +19,7 @@ from typing import Any
 FOLDER = "tensorboard"
 VARINT, DOUBLE, BYTES, FLOAT = 0, 1, 2, 5  # wire types
 MASK = 0xA282EAD8
+LARGEST = (2 - 2**-23) * 2.0**127  # of float32
 
 
 def _table() -> list[int]:
@@ -49,7 +51,7 @@ def file_of(points: Iterable[tuple[float, int, Mapping[str, float]]]) -> Iterato
 
 def event(at: float, step: int, values: Mapping[str, float]) -> bytes:
     """The values of one step."""
-    told = (_field(1, BYTES, tag.encode()) + _field(2, FLOAT, value) for tag, value in values.items())
+    told = (_field(1, BYTES, tag.encode()) + _field(2, FLOAT, _single(value)) for tag, value in values.items())
     summary = b"".join(_field(1, BYTES, value) for value in told)
     return _field(1, DOUBLE, at) + _field(2, VARINT, step) + _field(5, BYTES, summary)
 
@@ -96,6 +98,11 @@ class Curves:
             self._descriptor = os.open(self.folder / name, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
             os.write(self._descriptor, next(file_of(())))
         return self._descriptor
+
+
+def _single(value: float) -> float:
+    """As float32 has it: what is larger than it can say is infinite."""
+    return value if abs(value) <= LARGEST or math.isnan(value) else math.copysign(math.inf, value)
 
 
 def _masked(data: bytes) -> int:
