@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 Status = TrainingJob.Status
 
 STORE_SECONDS = 5.0  # between two questions to a shared store that did not answer
-POLL_SECONDS = 0.1  # how late an event may be
+POLL_SECONDS = 0.06  # how late an event may be
 HOLD_SECONDS = 0.3  # how late a cancel may be
 ALIVE_SECONDS = 1.0  # how late an engine's death may be noticed
 START_SECONDS = 90.0  # how long a submitted engine may take to say who it is (a cold start on a busy machine)
