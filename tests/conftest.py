@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from django.conf import settings
@@ -31,6 +32,17 @@ def valkey() -> Iterator[str]:
         return
     with valkey_server(settings.VALKEY_SOCKET) as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def modal_process() -> Iterator[Any]:
+    """The loopback Modal, which the official client is pointed at; one for all tests, since the client keeps its connections."""
+    from tests.loopback_modal import LoopbackModal
+
+    with pytest.MonkeyPatch.context() as patch, LoopbackModal() as server:
+        patch.setenv("MODAL_CONFIG_PATH", "/nonexistent")
+        patch.setenv("MODAL_SERVER_URL", server.url)
+        yield server
 
 
 @pytest.fixture

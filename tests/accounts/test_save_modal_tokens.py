@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from accounts.models import Credential, User
-from tests.training.executors.conftest import MODAL_TOKENS, modal_process, modal_server  # noqa: F401  (fixtures)
+from tests.training.executors.conftest import MODAL_TOKENS, modal_server  # noqa: F401  (fixtures)
 
 pytestmark = pytest.mark.django_db
 GOOD = {"token_id": MODAL_TOKENS["id"], "token_secret": MODAL_TOKENS["secret"]}

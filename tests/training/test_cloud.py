@@ -15,7 +15,7 @@ from finetune.core import modal_runs
 from finetune.core.errors import Conflict, Invalid
 from tests.factories import make_base_model, make_dataset, make_job
 from tests.loopback_sandbox import Box
-from tests.training.executors.conftest import TOKEN, hub, modal_process, modal_server, store_modal_tokens, store_token  # noqa: F401
+from tests.training.executors.conftest import TOKEN, hub, modal_server, store_modal_tokens, store_token  # noqa: F401
 from training import money, prices, spending
 from training.executors.placement import Placement, parse_key
 from training.models import HardwarePrice, TrainingJob

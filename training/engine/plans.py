@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -25,7 +26,8 @@ CUDA_UNKNOWN = 50e12
 # Share of the peak that fine-tuning with ordinary kernels reaches; float32 runs at about a quarter of the 16-bit rate.
 CUDA_SHARE, FLOAT_SHARE = 0.25, 0.25
 MPS_FLOPS = 2e12
-CPU_CORE_FLOPS = 18e9  # measured with the bench's models; see docs/estimates.md
+# Of one core without and with bfloat16 (AVX-512), measured with the bench's models: docs/estimates.md. float32 is hardly slower there.
+CPU_CORE_FLOPS = {False: 18e9, True: 100e9}
 # Forward passes beside the learning one: the reference's, and for KTO both models' over the unrelated answers.
 REFERENCE_PASSES = {"dpo": 1, "kto": 3}
 WITHOUT_BF16 = ("V100", "P100", "T4", "GTX", "RTX 20", "TITAN", "P40", "P4")
@@ -60,6 +62,7 @@ def forecast(
     common with the first, which are computed once where batches have no padding. The reference needs no memory of its own: it
     is the base without its adapter, or was asked before the first step.
     """
+    speed = functools.partial(flops_per_second, device, cores=cores)
     if method in PREFERENCE and device.kind == "cpu":  # preference.find_exact_device
         device = dataclasses.replace(device, bf16=False)
     if method == "pretrain":
@@ -72,18 +75,18 @@ def forecast(
     work = workload(config, lengths, rows=rows, eval_rows=eval_rows, padded=padded, context=shape.context, computed=once)
     labelled = min(1.0, labelled / once)
     plan = plan_for(shape, method, config, device, work, padded=padded, labelled=labelled)
-    speed = flops_per_second(device, half=plan.autocast, cores=cores)
+    rate = speed(half=plan.autocast)
     forward = (
         duration.forward_flops(shape, plan, work.mean_length) + plan.scored / max(1, plan.tokens) * 2 * shape.vocab * shape.hidden
     )
     flops = duration.run_flops(shape, plan, work) + REFERENCE_PASSES.get(method, 0) * forward * work.computed
-    training = flops / speed + duration.step_seconds(shape, plan, work)
+    training = flops / rate + duration.step_seconds(shape, plan, work)
     return Forecast(
         plan=plan,
         work=work,
         memory=estimate_memory(shape, plan, typical_tokens=work.typical),
         training_seconds=training,
-        evaluation_seconds=duration.evaluation_flops(shape, plan, work) / speed,
+        evaluation_seconds=duration.evaluation_flops(shape, plan, work) / rate,
         beside_seconds=duration.beside_seconds(shape, plan, work, warm=warm),
     )
 
@@ -138,6 +141,6 @@ def flops_per_second(device: Device, *, half: bool, cores: int) -> float:
     if device.kind == "mps":
         return MPS_FLOPS
     if device.kind == "cpu":
-        return CPU_CORE_FLOPS * max(1, cores)
+        return CPU_CORE_FLOPS[device.bf16] * max(1, cores)
     known = max((name for name in CUDA_PEAKS if name in device.name), key=len, default="")
     return CUDA_PEAKS.get(known, CUDA_UNKNOWN) * CUDA_SHARE * (1.0 if half else FLOAT_SHARE)

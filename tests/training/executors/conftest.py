@@ -84,15 +84,6 @@ def store_token(user: User, token: str = TOKEN, role: str = "write") -> Credenti
     return Credential.objects.create(owner=user, kind=Credential.Kind.HUGGING_FACE, info=info, **values)
 
 
-@pytest.fixture(scope="session")
-def modal_process() -> Iterator[LoopbackModal]:
-    """The loopback Modal, which the official client is pointed at; one for all tests, since the client keeps its connections."""
-    with pytest.MonkeyPatch.context() as patch, LoopbackModal() as server:
-        patch.setenv("MODAL_CONFIG_PATH", "/nonexistent")
-        patch.setenv("MODAL_SERVER_URL", server.url)
-        yield server
-
-
 @pytest.fixture
 def modal_server(modal_process: LoopbackModal, monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackModal]:
     """An empty one."""
