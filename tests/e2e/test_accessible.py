@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, TimeoutError
 
 from tests.e2e.browser import chromium
 from tests.e2e.conftest import Stack
@@ -80,5 +82,8 @@ def _too_wide(page: Page, width: int = 0) -> list[str]:
     """How far the page reaches beyond the screen, or beyond one of `width`."""
     if width:
         page.set_viewport_size({"width": width, "height": 900})
-    wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    beyond = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    with contextlib.suppress(TimeoutError):  # charts are drawn anew a moment after their room has changed
+        page.wait_for_function(f"{beyond} <= 0", timeout=2000)
+    wide = page.evaluate(beyond)
     return [f"is {wide} px wider than {width or 'the screen'}"] if wide > 0 else []
