@@ -33,6 +33,13 @@ from tests.loopback_sandbox import Blocks, Box, lay_out
 BLOCK = 8 * 1024 * 1024
 
 
+class BlockServer(ThreadingHTTPServer):
+    """The client opens a connection for each of a hundred small files at once: Python's own queue of five loses some of them."""
+
+    request_queue_size = 1024
+    daemon_threads = True
+
+
 class LoopbackModal:
     """The servers, for one `with` block."""
 
@@ -48,8 +55,7 @@ class LoopbackModal:
         self.failures: dict[str, list[Status]] = {}  # RPC → what it answers first
         self.created: dict[str, Box] = {}  # by idempotency key
         self._scratch = tempfile.TemporaryDirectory(prefix="aift-loopback-modal-", ignore_cleanup_errors=True)
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), type("Blocks", (Blocks,), {"owner": self}))
-        self._http.daemon_threads = True
+        self._http = BlockServer(("127.0.0.1", 0), type("Blocks", (Blocks,), {"owner": self}))
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
         self.port = 0
