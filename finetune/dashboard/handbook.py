@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,7 @@ SLUGS = tuple(slug for slugs in CHAPTERS.values() for slug in slugs)
 IMAGES = tuple(sorted(path.name for path in (DOCS / "images").glob("*.png")))
 EXAMPLES = tuple(sorted(path.name for path in (DOCS / "examples").glob("*.jsonl")))
 TAGS = {"a", "blockquote", "br", "code", "del", "em", "h1", "h2", "h3", "h4", "hr", "img", "li", "ol", "p", "pre", "strong", "table", "tbody", "td", "th",
-        "thead", "tr", "ul"}  # fmt: skip
+        "thead", "tr", "ul", "wbr"}  # fmt: skip
 ATTRIBUTES = {
     "a": {"href"},
     "h1": {"id"},
@@ -79,6 +80,7 @@ def _parsed(slug: str, modified: int) -> HelpPage:
     from markdown_it import MarkdownIt  # here: it takes a tenth of a second that nobody waits for at the start
 
     markdown = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
+    markdown.add_render_rule("code_inline", _name)
     tokens = markdown.parse((DOCS / f"{slug}.md").read_text())
     sections = _sections(tokens)
     for token in tokens:
@@ -88,6 +90,11 @@ def _parsed(slug: str, modified: int) -> HelpPage:
         set_tag_attribute_values={"pre": {"tabindex": "0"}, "table": {"tabindex": "0"}},  # they scroll, so the keyboard must reach them
     )  # fmt: skip
     return HelpPage(slug, sections[0].title, html, sections)
+
+
+def _name(_: object, tokens: list[Token], index: int, *__: object) -> str:
+    """A name in a narrow cell breaks after its underscores, not in the middle of a word."""
+    return f"<code>{escape(tokens[index].content).replace('_', '_<wbr>')}</code>"
 
 
 def _sections(tokens: list[Token]) -> tuple[Section, ...]:

@@ -67,6 +67,11 @@ def test_search_finds_sections_by_all_words(page: Client) -> None:
     assert page.get("/help?q=%3Cscript%3E").content.decode().count("<script>") == 0
 
 
+def test_names_break_after_their_underscores(page: Client) -> None:
+    text = page.get("/help/hyperparameters").content.decode()
+    assert "<code>gradient_<wbr>accumulation_<wbr>steps</code>" in text
+
+
 def test_what_markdown_says_in_html_stays_text(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "evil.md").write_text("# Hi\n\n<script>x()</script> [a](javascript:x) <b onclick=x>b</b>\n")
     monkeypatch.setattr("finetune.dashboard.handbook.DOCS", tmp_path)
