@@ -208,6 +208,13 @@ def test_the_api_answers_with_the_contract(api: APIClient, small: LanguageModel,
     assert TrainingJob.objects.count() == 0
 
 
+@pytest.mark.parametrize("path", ["estimate", "estimate/places"])
+def test_whatever_a_job_may_say_can_be_estimated(api: APIClient, small: LanguageModel, dataset: Dataset, path: str) -> None:
+    body = {"model_id": small.pk, "dataset_id": dataset.pk, "method": "lora"}
+    more = {"name": "x", "start": True, "budget": "5", "keep_remote": True, "report_to": ["wandb"]}
+    assert api.post(f"/api/training/{path}", body | more, format="json").status_code == 200
+
+
 def test_a_stranger_learns_nothing(charlie_api: APIClient, charlie_page: Client, small: LanguageModel, dataset: Dataset) -> None:
     body = {"model_id": small.pk, "dataset_id": dataset.pk, "method": "lora"}
     answer = charlie_api.post("/api/training/estimate", body, format="json")

@@ -12,7 +12,7 @@ from rest_framework.views import APIView
 
 from training.api.serializers import JobChangesSerializer
 from training.services.estimate_job import estimate_job
-from training.services.estimate_places import estimate_places
+from training.services.estimate_places import ASKED, estimate_places
 
 
 class JobToEstimateSerializer(JobChangesSerializer):
@@ -105,11 +105,6 @@ class EstimatePlacesView(APIView):
     def post(self, request: Request) -> Response:
         shape = JobToEstimateSerializer(data=request.data)
         shape.is_valid(raise_exception=True)
-        given = shape.validated_data
-        values = {
-            name: given[name]
-            for name in ("model_id", "dataset_id", "method", "train_split", "eval_split", "config")
-            if name in given
-        }
+        values = {name: value for name, value in shape.validated_data.items() if name in ASKED}
         found = estimate_places(owner=request.user, **values)  # type: ignore[arg-type]
         return Response(MachineEstimateSerializer([asdict(item) for item in found], many=True).data)

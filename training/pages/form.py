@@ -25,7 +25,7 @@ from training.place_cards import PlaceCard
 from training.place_notes import notes, troubles
 from training.services.create_job import create_job
 from training.services.estimate_job import estimate_job
-from training.services.estimate_places import estimate_places
+from training.services.estimate_places import ASKED, estimate_places
 from training.services.save_template import save_template
 from training.spec_fields import form_text
 from training.template_list import find_template
@@ -150,7 +150,7 @@ def estimate(request: HttpRequest) -> HttpResponse:
     form = JobForm(request.POST, owner=request.user)  # type: ignore[arg-type]
     context: dict[str, Any] = {"form": form, "missing": _missing(form), "obstacle": form.obstacle()}
     if form.is_valid():
-        values = {key: value for key, value in form.job_values().items() if key not in ("name", "report_to")}
+        values = {key: value for key, value in form.job_values().items() if key != "name"}
         try:
             found = estimate_job(owner=request.user, **values)  # type: ignore[arg-type, misc]
             context |= {"estimate": found, "advice": [_applicable(item) for item in found.advice]}
@@ -164,8 +164,7 @@ def _places(form: JobForm) -> list[PlaceCard]:
     """The places with estimates, where the form says enough to make some."""
     known: dict[str, Any] = {"notes": notes(form.owner), "troubles": troubles(form.owner, form.model, form.place)}
     if form.is_valid():
-        names = ("model_id", "dataset_id", "method", "train_split", "eval_split", "config")
-        values = {name: value for name, value in form.job_values().items() if name in names}
+        values = {name: value for name, value in form.job_values().items() if name in ASKED}
         with suppress(DomainError):  # the estimate beside it says what is wrong
             known["estimates"] = estimate_places(owner=form.owner, **values)
     return form.places(**known)

@@ -15,6 +15,8 @@ from training.executors import Hardware
 from training.refusals import refuse_unknown_choice
 from training.services.estimate_job import device_at, wanted_run
 
+# What of a job's values the answer depends on.
+ASKED = ("model_id", "dataset_id", "method", "train_split", "eval_split", "config")
 SEVERAL = re.compile(r"^\d+ × ")
 
 
