@@ -7,18 +7,17 @@ from typing import Any
 from django import forms
 
 from accounts.models import User
-from accounts.tracker_accounts import connected
 from finetune.core.templatetags.ui import method_words
 from training import executors
-from training.engine.options import GROUPS
 from training.engine.spec import METHODS
 from training.executors import EXECUTORS
-from training.spec_fields import describe_all, form_field, form_text, form_value
+from training.option_form import OptionForm
+from training.spec_fields import describe_all, form_text
 from training.tracker_models import JobDefaults
-from training.tracking import NAMES
+from training.tracking import tracker_choices
 
 
-class JobDefaultsForm(forms.Form):
+class JobDefaultsForm(OptionForm):
     """Everything may stay empty: the value in grey is then a job's."""
 
     method = forms.ChoiceField(
@@ -28,37 +27,16 @@ class JobDefaultsForm(forms.Form):
     report_to = forms.MultipleChoiceField(label="Send curves to", required=False, widget=forms.CheckboxSelectMultiple)
 
     def __init__(self, data: Any = None, *, owner: User, stored: JobDefaults):
-        self.options = describe_all()
         super().__init__(data, initial=_initial(stored))
         self.fields["place"].choices = places(owner, stored)  # type: ignore[attr-defined]
-        mine = connected(owner)
-        self.fields["report_to"].choices = [(kind, name) for kind, name in NAMES.items() if kind in mine]  # type: ignore[attr-defined]
-        if not mine:
-            del self.fields["report_to"]
-        for item in self.options:
-            self.fields[item["name"]] = form_field(item)
-
-    def simple(self) -> list[forms.BoundField]:
-        return [self[item["name"]] for item in self.options if not item["advanced"]]
-
-    def advanced(self) -> list[tuple[str, list[forms.BoundField]]]:
-        """The others, by group."""
-        groups: dict[str, list[forms.BoundField]] = {}
-        for item in self.options:
-            if item["advanced"]:
-                groups.setdefault(GROUPS.get(item["group"], item["group"]), []).append(self[item["name"]])
-        return list(groups.items())
-
-    def advanced_is_open(self) -> bool:
-        return any(field.errors or field.value() for _, fields in self.advanced() for field in fields)
+        self.fields["report_to"].choices = tracker_choices(owner)  # type: ignore[attr-defined]
+        self.offer(describe_all())
 
     def values(self) -> dict[str, Any]:
         """Arguments for save_job_defaults."""
-        texts = {item["name"]: (item, str(self.cleaned_data.get(item["name"]) or "").strip()) for item in self.options}
         executor, _, hardware = self.cleaned_data["place"].partition(":")
-        config = {name: form_value(item, text) for name, (item, text) in texts.items() if text}
-        told = {"method": self.cleaned_data["method"], "report_to": self.cleaned_data.get("report_to", [])}
-        return {**told, "executor": executor, "hardware": hardware, "config": config}
+        told = {name: self.cleaned_data[name] for name in ("method", "report_to")}
+        return {**told, "executor": executor, "hardware": hardware, "config": self.filled()}
 
 
 def places(owner: User, stored: JobDefaults) -> list[tuple[str, str]]:

@@ -10,22 +10,21 @@ from django import forms
 from django.urls import reverse_lazy
 
 from accounts.models import User
-from accounts.tracker_accounts import connected
 from datasets_app.models import Dataset
 from finetune.core.templatetags.ui import method_words
 from models_app.models import LanguageModel
 from training.builtin_templates import BuiltIn
-from training.engine.options import GROUPS
 from training.engine.quantization import obstacle
 from training.engine.spec import METHOD_KINDS, METHODS
 from training.executors import load
 from training.models import JobTemplate
+from training.option_form import OptionForm
 from training.place_cards import PlaceCard, chosen_hardware, known_place, place_cards
 from training.refusals import KIND_WORDS
 from training.services.suggest_config import Suggestion, suggest_config
-from training.spec_fields import describe_fields, form_field, form_value
+from training.spec_fields import describe_fields
 from training.template_list import list_templates
-from training.tracking import NAMES
+from training.tracking import tracker_choices
 
 # When one of these changes, htmx fetches the options that fit the new choice, with what was typed.
 OPTIONS_FOLLOW = {
@@ -57,7 +56,7 @@ class Card:
     checked: bool
 
 
-class JobForm(forms.Form):
+class JobForm(OptionForm):
     """Name, model, dataset, method, and the method's options: left empty, an option takes the value shown in grey.
 
     That is the method's default, or what suits this model, data and device better. The latter travel along in `suggested`, so
@@ -114,15 +113,12 @@ class JobForm(forms.Form):
         self.fields["model_id"].queryset = models  # type: ignore[attr-defined]
         self.fields["dataset_id"].queryset = datasets  # type: ignore[attr-defined]
         self._offer_splits()
-        mine = connected(owner)
-        self.fields["report_to"].choices = [(kind, name) for kind, name in NAMES.items() if kind in mine]  # type: ignore[attr-defined]
+        self.fields["report_to"].choices = tracker_choices(owner)  # type: ignore[attr-defined]
         self.fields["template"].choices = template_choices(owner, self.chosen_method)  # type: ignore[attr-defined]
         self.fields["template"].widget.attrs |= OPTIONS_FOLLOW
         self.suggestions = self._suggestions() if data is None else _sent_along(data)
         self.initial["suggested"] = json.dumps({name: item.value for name, item in self.suggestions.items()})
-        self.options = describe_fields(self.chosen_method)
-        for item in self.options:
-            self.fields[item["name"]] = form_field(item, self.suggestions.get(item["name"]))
+        self.offer(describe_fields(self.chosen_method), self.suggestions)
 
     def _offer_splits(self) -> None:
         names = sorted(self.dataset.splits, key=_usual_order) if self.dataset else []
@@ -161,29 +157,12 @@ class JobForm(forms.Form):
             return "The values in grey suit the small sample model. A real model takes smaller steps and fewer epochs."
         return ""
 
-    def simple(self) -> list[forms.BoundField]:
-        """The options most people look at."""
-        return [self[item["name"]] for item in self.options if not item["advanced"]]
-
-    def advanced(self) -> list[tuple[str, list[forms.BoundField]]]:
-        """The others, by group."""
-        groups: dict[str, list[forms.BoundField]] = {}
-        for item in self.options:
-            if item["advanced"]:
-                groups.setdefault(GROUPS.get(item["group"], item["group"]), []).append(self[item["name"]])
-        return list(groups.items())
-
-    def advanced_is_open(self) -> bool:
-        """Shown unfolded when something in it was typed, came from a template, or is wrong."""
-        return any(field.errors or field.value() for _, fields in self.advanced() for field in fields)
-
     # --- What it says ------------------------------------------------------------------------------
 
     def config(self) -> dict[str, Any]:
         """What was filled in, and what was suggested where nothing was, as create_job wants it."""
-        filled = {item["name"]: (item, str(self.cleaned_data.get(item["name"]) or "").strip()) for item in self.options}
-        typed = {name: form_value(item, text) for name, (item, text) in filled.items() if text}
-        return {name: item.value for name, item in self.suggestions.items() if name in filled} | typed
+        known = {item["name"] for item in self.options}
+        return {name: item.value for name, item in self.suggestions.items() if name in known} | self.filled()
 
     def job_values(self) -> dict[str, Any]:
         """Arguments for create_job."""

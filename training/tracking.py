@@ -8,13 +8,14 @@ from typing import Any, Protocol
 
 from django.conf import settings
 
-from accounts.tracker_accounts import Tracker
+from accounts.models import User
+from accounts.tracker_accounts import KINDS, Tracker, connected
 from finetune.core import mlflow, wandb
 from training.engine.tensorboard import tagged
 from training.models import TrainingJob
 from training.tracker_models import TrackerRun
 
-NAMES = {"wandb": "Weights & Biases", "mlflow": "MLflow"}
+NAMES = {kind.value: kind.label for kind in KINDS}
 ENDS = {"succeeded": "FINISHED", "failed": "FAILED", "cancelled": "KILLED"}
 
 
@@ -33,6 +34,12 @@ class Sender(Protocol):
     def open(self, run: TrackerRun) -> tuple[dict[str, str], str]: ...
     def send(self, run: TrackerRun, points: list[Point]) -> int: ...
     def close(self, run: TrackerRun) -> None: ...
+
+
+def tracker_choices(owner: User) -> list[tuple[str, str]]:
+    """(kind, name) of the trackers this person has an account at."""
+    mine = connected(owner)
+    return [(kind, name) for kind, name in NAMES.items() if kind in mine]
 
 
 def sender_for(tracker: Tracker) -> Sender:
