@@ -37,7 +37,7 @@ from training.superseded import stop_superseded
 logger = logging.getLogger(__name__)
 Status = TrainingJob.Status
 
-STORE_SECONDS = 5.0  # between two questions to a shared store that did not answer
+SILENT_SECONDS = 5.0  # between two questions to a provider or a shared store that did not answer, or said that we ask too much
 POLL_SECONDS = 0.06  # how late an event may be
 HOLD_SECONDS = 0.3  # how late a cancel may be
 ALIVE_SECONDS = 1.0  # how late an engine's death may be noticed
@@ -108,11 +108,14 @@ class _Follower:
                 if self.watch and self.watch.is_refused_for_good(error):
                     self._finish(Outcome.FAILED, error=failures.access_refused(RunDir(self.run_dir), error))
                     return
+                self.stop.wait(SILENT_SECONDS)
             except Unavailable as error:  # a provider stumbles: its run goes on, and so do we
                 if self.watch and self.watch.is_gone_for_good(error):
                     self._finish(Outcome.FAILED, error=failures.out_of_sight(RunDir(self.run_dir), error))
                     return
-                if self.watch is None:
+                if self.watch:
+                    self.stop.wait(SILENT_SECONDS)
+                else:
                     self._wait_for_store(error)
             except (OperationalError, InterfaceError) as error:  # the database restarts: the engine goes on, and so do we
                 logger.warning("Job %s: the database does not answer: %s", self.lease.job_id, error)
@@ -167,7 +170,7 @@ class _Follower:
             self.waits_for_store = True
             event = {"kind": "warning", "level": "warning", "text": f"{error} The job waits for it.", "time": time.time()}
             record_events(lease=self.lease, events=[event], offset=self.job.events_offset)
-        self.stop.wait(STORE_SECONDS)
+        self.stop.wait(SILENT_SECONDS)
 
     def _turn(self) -> bool:
         """One look at everything; True when the job has come to an end."""

@@ -42,6 +42,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch, settings: Any) -> Iterator[type[Sc
     monkeypatch.setattr(Scripted, "processes", [])
     monkeypatch.setattr(supervisor, "POLL_SECONDS", 0.02)
     monkeypatch.setattr(supervisor, "ALIVE_SECONDS", 0.05)
+    monkeypatch.setattr(supervisor, "SILENT_SECONDS", 0.05)
     yield Scripted
     for process in Scripted.processes:
         process.kill()

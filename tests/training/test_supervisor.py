@@ -11,11 +11,14 @@ from django.db import OperationalError
 from django.utils import timezone
 
 from accounts.models import User
+from finetune.core.errors import Unavailable
 from models_app.models import LanguageModel
 from tests.training.conftest import claimed, make_queued, steps_of
 from training import supervisor
+from training.executors import AccessRefused, State
 from training.models import JobEvent, TrainingJob
 from training.services.cancel_job import cancel_job
+from training.services.claim_job import claim_job
 from training.services.finish_job import MAX_RESTARTS
 from training.services.resume_job import resume_job
 
@@ -230,3 +233,34 @@ def test_a_database_that_lost_its_last_writes_is_told_them_again(queued: Trainin
     assert job.status == "succeeded"
     assert steps_of(job) == list(range(1, 13))
     assert consecutive(job)
+
+
+class Stop(threading.Event):
+    """Never set; remembers what it was waited for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waited: list[float | None] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.waited.append(timeout)
+        return super().wait(min(timeout or 0.0, 0.01))
+
+
+@pytest.mark.parametrize("error", [Unavailable("Too many questions.", code="exhausted"), AccessRefused("The token is refused.")])
+def test_a_provider_that_does_not_answer_is_given_time(queued: TrainingJob, scripted, monkeypatch, error: Exception) -> None:
+    refusals = [error] * 3
+
+    def inspect(self, run_dir) -> State:
+        if refusals:
+            raise refusals.pop()
+        return State(True)
+
+    monkeypatch.setattr(scripted, "is_here", False)
+    monkeypatch.setattr(scripted, "is_alive", lambda self, run_dir: True)
+    monkeypatch.setattr(scripted, "inspect", inspect)
+    monkeypatch.setattr(supervisor, "SILENT_SECONDS", 7.0)
+    stop = Stop()
+    supervisor.follow(*claim_job(executor="scripted"), stop=stop)
+    queued.refresh_from_db()
+    assert (queued.status, stop.waited.count(7.0), refusals) == ("succeeded", 3, [])

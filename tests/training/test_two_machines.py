@@ -151,7 +151,6 @@ def test_an_attempt_publishes_what_it_began_with(job: TrainingJob, go: Any) -> N
 
 
 def test_a_store_that_is_down_at_the_end_is_waited_for(job: TrainingJob, go: Any, take_turn, monkeypatch) -> None:
-    monkeypatch.setattr(supervisor, "STORE_SECONDS", 0.05)
     refused: list[str] = []
 
     def put(name: str, content: Any, put: Any = bucket.put) -> None:
@@ -170,7 +169,6 @@ def test_a_store_that_is_down_at_the_end_is_waited_for(job: TrainingJob, go: Any
 
 def test_a_store_that_is_down_at_the_start_is_waited_for(job: TrainingJob, go: Any, take_turn, monkeypatch) -> None:
     go("b")
-    monkeypatch.setattr(supervisor, "STORE_SECONDS", 0.05)
     refused: list[str] = []
 
     def get(name: str, target: Path, get: Any = bucket.get) -> None:
