@@ -51,8 +51,8 @@ class JobConsumer(AsyncWebsocketConsumer):
         self.wake, self.lock = asyncio.Event(), asyncio.Lock()
         self.known, self.rung_at = 0, time.monotonic()
         self.sending: set[asyncio.Task[None]] = set()
-        await rooms.enter(group_name(self.job_id), self.rung)
         try:
+            await rooms.enter(group_name(self.job_id), self.rung)
             seen = await seen_since(self.job_id, self.rung_at)
         except BaseException:
             await rooms.leave(group_name(self.job_id), self.rung)
