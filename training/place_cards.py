@@ -4,7 +4,7 @@ long it would take and what it would cost, and what stands in the way."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from accounts.models import User
@@ -12,7 +12,18 @@ from training.executors import EXECUTORS, Hardware, load
 from training.services.estimate_places import MachineEstimate
 
 GIB = 1024**3
-VERDICTS = {"fits": ("ok", "fits"), "tight": ("warn", "only just"), "too_small": ("bad", "too little memory"), "unknown": ("", "")}
+VERDICTS = {
+    "fits": ("ok", "fits"),
+    "tight": ("warn", "only just"),
+    "too_small": ("bad", "too little memory"),
+    "too_few": ("bad", "too few GPUs"),
+    "unknown": ("", ""),
+}
+# What to do about a machine that can't be chosen.
+ADVICE = {
+    "too_small": "Take a larger one, or make the run smaller: QLoRA, a smaller batch, shorter rows.",
+    "too_few": "Take a machine with more GPUs, or lower num_gpus.",
+}
 
 
 @dataclass(frozen=True)
@@ -122,30 +133,21 @@ def _machine(item: Hardware, chosen: bool, found: MachineEstimate | None, cheape
     machine = Machine(item.id, item.name, memory, price, chosen)
     if found is None:
         return machine
-    off = found.verdict in ("too_small", "too_few")
-    tone, fit = VERDICTS.get(found.verdict, ("bad", "too few GPUs"))
-    return Machine(
-        item.id, item.name, memory, price, chosen, off and not chosen, tone, _words(found, fit), _advice(found.verdict), found is cheapest, found
-    )  # fmt: skip
+    off = found.verdict in ADVICE and not chosen
+    return replace(_estimated(machine, found), off=off, advice=ADVICE.get(found.verdict, ""), cheapest=found is cheapest)
 
 
-def _words(found: MachineEstimate, fit: str) -> str:
-    return f"Needs {found.needed_bytes / GIB:.1f} GB{f': {fit}' if fit else ''}"
-
-
-def _advice(verdict: str) -> str:
-    if verdict == "too_small":
-        return "Take a larger one, or make the run smaller: QLoRA, a smaller batch, shorter rows."
-    return "Take a machine with more GPUs, or lower num_gpus." if verdict == "too_few" else ""
+def _estimated(machine: Machine, found: MachineEstimate) -> Machine:
+    tone, fit = VERDICTS[found.verdict]
+    words = f"Needs {found.needed_bytes / GIB:.1f} GB{f': {fit}' if fit else ''}"
+    return replace(machine, tone=tone, fit=words, estimate=found)
 
 
 def _here(found: MachineEstimate | None) -> Machine | None:
     if found is None:
         return None
-    tone, fit = VERDICTS[found.verdict]
-    words = _words(found, fit)
     memory = f"{found.memory_bytes / GIB:.0f} GB free" if found.memory_bytes else ""
-    return Machine("", "", memory, "free", True, False, tone, words, "", False, found)
+    return _estimated(Machine("", "", memory, "free", chosen=True), found)
 
 
 def _gpus(values: Any) -> int:
