@@ -1,22 +1,18 @@
-"""The stations of a run, in the order it passes them: what its page shows above the bar. A distant run has more of them."""
+"""The stations of a run elsewhere, in the order it passes them, from what its executor does first: what its page shows above the bar."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-WORDS = {
+from training import executors
+
+WORDS = {  # in their order
     "building": "Build container",
     "starting": "Wait for machine",
     "pulling": "Fetch files",
     "preparing": "Prepare",
     "training": "Train",
     "uploading": "Bring home",
-}
-HERE = ("preparing", "training")
-STATIONS = {
-    "hf_jobs": ("starting", "pulling", *HERE, "uploading"),
-    "hf_spaces": ("building", "starting", "pulling", *HERE, "uploading"),
-    "modal": ("building", "starting", "pulling", *HERE, "uploading"),
 }
 
 
@@ -30,9 +26,10 @@ class Station:
 
 
 def stations(executor: str, status: str, phase: str) -> list[Station]:
-    """Those of a run there. What happens inside the training (evaluating, saving) counts as it. Once a job has succeeded all are
-    done; one that ended otherwise shows none as the present one."""
-    names = STATIONS.get(executor, HERE)
+    """Those of a run there, none for one on this machine. What happens inside the training (evaluating, saving) counts as it. Once a
+    job has succeeded all are done; one that ended otherwise shows none as the present one."""
+    first, order = executors.load(executor).first_phase, list(WORDS)
+    names = order[order.index(first) :] if first else []
     at = len(names) if status == "succeeded" else names.index(station_of(phase)) if station_of(phase) in names else -1
     return [Station(name, WORDS[name], _state(place, at)) for place, name in enumerate(names)]
 

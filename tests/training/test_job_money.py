@@ -91,6 +91,7 @@ def test_what_is_said_of_a_used_up_budget_is_true_of_the_checkpoint(alice: User)
 
 
 def test_a_distant_run_passes_its_stations_in_order(alice: User, page: Client) -> None:
+    assert stations("local", "running", "training") == []
     names = [station.value for station in stations("modal", "running", "pulling")]
     assert names == ["building", "starting", "pulling", "preparing", "training", "uploading"]
     assert [station.state for station in stations("modal", "running", "saving")] == ["done"] * 4 + ["now", "later"]
