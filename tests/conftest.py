@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.conf import settings
@@ -13,6 +13,9 @@ from rest_framework.test import APIClient
 
 from accounts.models import User
 from tests.valkey import valkey_server
+
+if TYPE_CHECKING:
+    from tests.loopback_trackers import Trackers
 
 PASSWORD = "a-long-enough-passphrase"
 
@@ -43,6 +46,17 @@ def modal_process() -> Iterator[Any]:
         patch.setenv("MODAL_CONFIG_PATH", "/nonexistent")
         patch.setenv("MODAL_SERVER_URL", server.url)
         yield server
+
+
+@pytest.fixture
+def trackers(settings: Any) -> Iterator[Trackers]:
+    """Experiment trackers on loopback, which the operators allow."""
+    from tests.loopback_trackers import Trackers
+
+    with Trackers() as server:
+        settings.TRACKER_ALLOWED_HOSTS = [server.allowed]
+        yield server
+        server.shutdown()
 
 
 @pytest.fixture

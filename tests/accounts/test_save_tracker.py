@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,15 +9,6 @@ import pytest
 from accounts.models import Credential, User
 from accounts.tracker_accounts import tracker_of
 from tests.loopback_trackers import KEY, Trackers
-
-
-@pytest.fixture
-def trackers(settings: Any) -> Iterator[Trackers]:
-    server = Trackers()
-    settings.TRACKER_ALLOWED_HOSTS = [server.allowed]
-    yield server
-    server.shutdown()
-    server.server_close()
 
 
 def forms(trackers: Trackers) -> dict[str, dict[str, str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -21,15 +20,6 @@ from training.services.send_again import send_again
 from training.tracker_models import TrackerRun
 
 KINDS = ["wandb", "mlflow"]
-
-
-@pytest.fixture
-def trackers(settings: Any) -> Iterator[Trackers]:
-    server = Trackers()
-    settings.TRACKER_ALLOWED_HOSTS = [server.allowed]
-    yield server
-    server.shutdown()
-    server.server_close()
 
 
 @pytest.fixture
