@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 import time
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from datasets_app.formats.hubfiles import NoSuchFiles, choose_files
 from datasets_app.formats.source import Unreadable, check_head, suffix_of
 from datasets_app.models import Dataset
 from finetune.core import hub_datasets, storage, store
+from finetune.core.checksums import sha256_of
 from finetune.core.errors import TooLarge, invalid_field
 
 REPORT_EVERY = 0.3  # seconds
@@ -82,15 +82,10 @@ def _store(dataset: Dataset, files: list[tuple[str, Path]], folder: Path) -> str
     else:
         name, file = f"{dataset.origin_detail['repo_id'].rpartition('/')[2][:240]}{SUFFIX}", folder / "bundle"
         write_bundle(file, files)
-    dataset.content_hash = _sha256(file)
+    dataset.content_hash = sha256_of(file)
     storage.store_once(file, dataset.content_hash, dataset.directory / f"original{_suffix(name)}")
     return name
 
 
 def _suffix(name: str) -> str:
     return SUFFIX if name.endswith(SUFFIX) else suffix_of(name)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

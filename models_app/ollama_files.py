@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from finetune.core.checksums import sha256_of
 from models_app.models import LanguageModel
 from models_app.programs import run_program
 
@@ -38,7 +38,7 @@ def safetensors_blobs(source: Path, folder: Path) -> list[Blob]:
     config = folder / "config.json"
     config.write_text(json.dumps(readable_config(json.loads(config.read_text()))))
     _place_template(source, folder / "tokenizer_config.json")
-    return [Blob(path.name, path, _sha256(path)) for path in sorted(folder.iterdir())]
+    return [Blob(path.name, path, sha256_of(path)) for path in sorted(folder.iterdir())]
 
 
 def readable_config(config: dict[str, Any]) -> dict[str, Any]:
@@ -65,9 +65,4 @@ def adapter_blob(model: LanguageModel, file: Path, on_wait: Callable[[], None]) 
     assert model.base_model is not None
     places = (str(model.base_model.directory), str(model.directory), str(file))
     run_program("llamacpp.convert_adapter", *places, on_wait=on_wait, what="Writing the adapter as GGUF")
-    return Blob(file.name, file, _sha256(file))
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return Blob(file.name, file, sha256_of(file))

@@ -5,7 +5,6 @@ The client's own cache begins a file anew when its process dies; a shard has gig
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 
+from finetune.core.checksums import sha256_of
 from finetune.core.errors import Unavailable
 from finetune.core.hub import TIMEOUT_SECONDS
 from finetune.core.hub_datasets import CHUNK, OnBytes, bar_that_tells
@@ -61,8 +61,3 @@ def _verify(file: HubFile, partial: Path) -> None:
     partial.unlink()
     words = f"{file.path} arrived damaged: it is not what the Hub says it should be. It was thrown away; download it again."
     raise Unavailable(words, code="damaged", retry_after=5)
-
-
-def sha256_of(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -23,6 +23,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from finetune.core import bucket, trees
+from finetune.core.checksums import sha256_of
 from finetune.core.errors import Unavailable
 from finetune.core.side_by_side import side_by_side
 
@@ -188,11 +189,11 @@ def _fetch(key: str, path: Path, staging: Path, item: tuple[str, dict[str, Any]]
     name, file = item
     target, mine = staging / (name or path.name), path / name if name else path
     target.parent.mkdir(parents=True, exist_ok=True)
-    if mine.is_file() and mine.stat().st_size == file["bytes"] and _sum(mine) == file["sha256"]:
+    if mine.is_file() and mine.stat().st_size == file["bytes"] and sha256_of(mine) == file["sha256"]:
         _link(mine, target)
         return
     bucket.get(trees.object_name(key, name, file["sha256"]), target)
-    if _sum(target) != file["sha256"]:
+    if sha256_of(target) != file["sha256"]:
         raise Unavailable(f"{key} is damaged in the shared store.", code="file_damaged")
 
 
@@ -201,11 +202,6 @@ def _link(source: Path, target: Path) -> None:
         os.link(source, target)
     except OSError:  # a file system without links
         shutil.copy2(source, target)
-
-
-def _sum(file: Path) -> str:
-    with open(file, "rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def _sweep(key: str, keep: Iterable[str] = ()) -> None:

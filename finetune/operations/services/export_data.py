@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import zipfile
@@ -18,6 +17,7 @@ from accounts import audit
 from accounts.models import DataArchive, Notification, User
 from accounts.services.notify import notify
 from finetune.core import store
+from finetune.core.checksums import sha256_of
 from finetune.core.errors import Unavailable
 from finetune.operations.takeout import Entry, count, entries
 
@@ -54,7 +54,7 @@ def make_archive(pk: int) -> None:
     try:
         archive.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         _write(archive, staged)
-        sha256, size = _digest(staged), staged.stat().st_size
+        sha256, size = sha256_of(staged), staged.stat().st_size
         os.replace(staged, archive.file)
         store.publish(archive.file)
     except (OSError, Unavailable) as error:
@@ -95,11 +95,6 @@ def _pour(entry: Entry, target: IO[bytes]) -> None:
                 target.write(chunk)
     except FileNotFoundError:  # deleted meanwhile: the entry stays empty
         logger.info("%s is gone.", entry.path)
-
-
-def _digest(file: Path) -> str:
-    with open(file, "rb") as source:
-        return hashlib.file_digest(source, "sha256").hexdigest()
 
 
 def forget_archive(archive: DataArchive) -> None:
