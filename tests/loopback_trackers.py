@@ -80,7 +80,9 @@ class Trackers(ThreadingHTTPServer):
             tags = {tag["key"]: tag["value"] for tag in values["tags"]}
             self.runs[name] = {"tags": tags, "params": {}, "metrics": set(), "status": "RUNNING", "name": values["run_name"]}
             return 200, {"run": {"info": {"run_id": name}}}
-        run = self.runs[values["run_id"]]
+        run = self.runs.get(values["run_id"])
+        if run is None:
+            return 404, {"error_code": "RESOURCE_DOES_NOT_EXIST", "message": f"Run with id={values['run_id']} not found"}
         if path == "runs/update":
             run |= {"status": values["status"], "end": values["end_time"]}
             return 200, {}

@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 
 from finetune.core import outbound, trackers
+from finetune.core.errors import Invalid
 
 METRICS_AT_ONCE = 1000  # what log-batch takes
 PARAMS_AT_ONCE = 100
@@ -35,8 +36,12 @@ def check(account: Account) -> None:
 
 def find_experiment(account: Account, name: str) -> str:
     """The id of the experiment with this name, made if there is none."""
-    found = _call(account, "GET", "experiments/get-by-name", {"experiment_name": name}).get("experiment")
-    return found["experiment_id"] if found else _call(account, "POST", "experiments/create", {"name": name})["experiment_id"]
+    try:
+        return _call(account, "GET", "experiments/get-by-name", {"experiment_name": name})["experiment"]["experiment_id"]
+    except Invalid as error:
+        if error.code != trackers.NOT_THERE:
+            raise
+    return _call(account, "POST", "experiments/create", {"name": name})["experiment_id"]
 
 
 def find_run(account: Account, experiment: str, tag: str, value: str) -> str:

@@ -13,6 +13,7 @@ from finetune.core import outbound
 from finetune.core.errors import DomainError, Invalid, Unavailable, invalid_field
 
 SECONDS = 10.0
+NOT_THERE = "not_at_the_tracker"  # the code of a refusal: what was asked for does not exist there
 
 
 def rules() -> outbound.Rules:
@@ -32,9 +33,13 @@ def checked_url(text: str, default: str = "") -> str:
 
 @contextlib.contextmanager
 def translated(name: str, url: str) -> Iterator[None]:
-    """httpx's errors in words. Never the request: it carries the key."""
+    """httpx's errors in words. Never the request: it carries the key. A name that nobody knows now may be known again later."""
     try:
         yield
+    except Invalid as error:
+        if error.code != "unknown_host":
+            raise
+        raise Unavailable(f"{name} at {url} can't be found now.", code="tracker_silent") from None
     except httpx.HTTPError as error:
         raise Unavailable(f"{name} at {url} does not answer ({type(error).__name__}).", code="tracker_silent") from None
 
@@ -46,11 +51,16 @@ def checked(answer: httpx.Response, name: str) -> dict[str, Any]:
         raise Invalid(f"{name} refused the key or password ({status}).", code="key_refused")
     if status == 429 or status >= 500:
         raise Unavailable(f"{name} answers {status} now.", code="tracker_busy")
+    if 300 <= status < 400:
+        raise Invalid(
+            f"What answers there sends elsewhere ({status}), where nobody follows. Give {name}'s own address.", code="not_a_tracker"
+        )
     try:
         found = answer.json() if answer.content else {}
     except ValueError:
         raise Invalid(f"What answers there is not {name}.", code="not_a_tracker") from None
-    if status >= 400 and not (isinstance(found, dict) and found.get("error_code") == "RESOURCE_DOES_NOT_EXIST"):
-        words = found.get("message") if isinstance(found, dict) else ""
-        raise Invalid(f"{name} refused ({status}). {str(words or '')[:200]}".strip(), code="tracker_refused")
-    return found if isinstance(found, dict) else {}
+    told = found if isinstance(found, dict) else {}
+    if status >= 400:
+        code = NOT_THERE if told.get("error_code") == "RESOURCE_DOES_NOT_EXIST" else "tracker_refused"
+        raise Invalid(f"{name} refused ({status}). {str(told.get('message') or '')[:200]}".strip(), code=code)
+    return told

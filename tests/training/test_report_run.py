@@ -9,8 +9,9 @@ import pytest
 from django.utils import timezone
 
 from accounts.models import Credential, User
+from accounts.services.check_credential import check_credential
 from accounts.services.save_tracker import save_tracker
-from finetune.core.errors import Invalid
+from finetune.core.errors import Invalid, Unavailable
 from tests.factories import make_event, make_job
 from tests.loopback_trackers import KEY, Trackers
 from training.models import TrainingJob
@@ -113,6 +114,28 @@ def test_a_key_that_is_refused_ends_it_with_words_and_without_the_key(job: Train
     assert "refused the key" in shown and "wrongwrong" not in shown
     Credential.objects.filter(kind="mlflow").delete()
     assert "No account" in turn(job, "mlflow").error
+
+
+def test_a_run_that_somebody_deleted_there_is_said(job: TrainingJob, trackers: Trackers) -> None:
+    say(job, 1, 2)
+    turn(job, "mlflow")
+    trackers.runs.clear()
+    say(job, 3, 4)
+    run = turn(job, "mlflow")
+    assert run.done and "not found" in run.error and run.sent_seq == 2
+
+
+def test_a_name_server_that_is_silent_ends_nothing(job: TrainingJob, trackers: Trackers, monkeypatch: pytest.MonkeyPatch) -> None:
+    def silent(*args: Any, **kwargs: Any) -> None:
+        raise OSError("Temporary failure in name resolution")
+
+    monkeypatch.setattr("finetune.core.outbound.socket.getaddrinfo", silent)
+    for kind in KINDS:
+        run = turn(job, kind)
+        assert not run.done and "can't be found now" in run.error
+        with pytest.raises(Unavailable):
+            check_credential(user=job.owner, kind=kind)
+    assert Credential.objects.filter(valid=True).count() == 2
 
 
 def test_each_due_run_is_handed_out_once(job: TrainingJob, trackers: Trackers, monkeypatch: pytest.MonkeyPatch) -> None:
