@@ -99,10 +99,11 @@ def _tokens() -> Iterator[Removable]:
 
 
 def _archives() -> Iterator[Removable]:
-    """Archives of people's data that have expired, or that no row knows."""
+    """Archives of people's data that have expired, or that no row knows; another machine may have made them."""
     kept = DataArchive.objects.filter(Q(expires_at__gt=timezone.now()) | Q(expires_at=None)).values_list("pk", flat=True)
     known = {str(pk) for pk in kept}
-    for file in storage.archive_file(0).parent.glob("[0-9]*.zip"):
+    folder = storage.archive_file(0).parent
+    for file in sorted({*folder.glob("[0-9]*.zip"), *store.published(folder)}):
         if file.stem not in known:
             yield _found(file, "archives")
 

@@ -117,6 +117,14 @@ def test_it_expires(filled: User, page: Any, api: Any) -> None:
     assert "has expired" in page.get("/settings/data").content.decode()
 
 
+def test_the_day_it_is_removed_is_told(filled: User) -> None:
+    waiting = export_data(user=filled)
+    DataArchive.objects.update(created_at=timezone.now() - timedelta(days=3))  # its worker was busy for so long
+    make_archive(waiting.pk)
+    waiting.refresh_from_db()
+    assert f"by {waiting.expires_at:%d %B};" in Notification.objects.get(owner=filled).text
+
+
 def test_nobody_else_gets_it(filled: User, charlie_api: Any, charlie_page: Any) -> None:
     made(filled)
     assert charlie_api.get("/api/auth/archive").json() == []

@@ -9,7 +9,7 @@ from pathlib import Path
 from django.core.management import call_command
 from django.utils import timezone
 
-from accounts.models import User
+from accounts.models import DataArchive, User
 from finetune.core import storage, store, store_care
 from finetune.operations.checks import orphans, shared_store
 from finetune.operations.services.measure_storage import measure_storage
@@ -66,6 +66,20 @@ def test_pruning_takes_checkpoints_from_the_bucket_and_from_every_machine(on: On
     assert len(prune_files()) == 1 and objects() == []
     on("a")
     assert store_care.tidy() == 1 and not folder.exists()
+
+
+def test_an_archive_that_expired_goes_from_the_bucket_whoever_made_it(on: On, alice: User, objects) -> None:
+    on("a")
+    archive = DataArchive.objects.create(owner=alice, status="ready", expires_at=timezone.now() + timedelta(days=1))
+    archive.file.parent.mkdir()
+    archive.file.write_text("everything")
+    store.publish(archive.file)
+    on("general")
+    assert list(prune_files()) == [] and len(objects()) == 1
+    DataArchive.objects.update(expires_at=timezone.now())
+    assert [found.rule for found in prune_files()] == ["archives"] and objects() == []
+    on("a")
+    assert store_care.tidy() == 1 and not archive.file.exists()
 
 
 def test_quotas_count_what_other_machines_have(on: On, alice: User) -> None:

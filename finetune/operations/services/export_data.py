@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import zipfile
 from datetime import timedelta
 from pathlib import Path
@@ -91,8 +92,7 @@ def _pour(entry: Entry, target: IO[bytes]) -> None:
         return
     try:
         with open(entry.path, "rb") as source:
-            while chunk := source.read(CHUNK):
-                target.write(chunk)
+            shutil.copyfileobj(source, target, CHUNK)
     except FileNotFoundError:  # deleted meanwhile: the entry stays empty
         logger.info("%s is gone.", entry.path)
 
@@ -113,6 +113,6 @@ def _ready(archive: DataArchive, sha256: str, size: int) -> None:
     for older in DataArchive.objects.filter(owner=archive.owner).exclude(pk=archive.pk).exclude(status__in=IN_MAKING):
         forget_archive(older)
         older.delete()
-    text = f"Download it by {archive.created_at + KEEP:%d %B}; it is removed then."
+    text = f"Download it by {values['expires_at']:%d %B}; it is removed then."
     kind = Notification.Kind.ARCHIVE_READY
     notify(user=archive.owner, kind=kind, title="The archive of your data is ready", text=text, path="/settings/data")
