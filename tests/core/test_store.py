@@ -28,6 +28,17 @@ def contents(folder: Path) -> dict[str, str]:
     return {path.relative_to(folder).as_posix(): path.read_text() for path in folder.rglob("*") if path.is_file()}
 
 
+def tear(monkeypatch: pytest.MonkeyPatch, end: str) -> None:
+    """From now on the bucket does not take a file whose name ends so."""
+
+    def put(name, content, put=door.put):
+        if name.endswith(end):
+            raise Unavailable("The shared store does not answer.")
+        put(name, content)
+
+    monkeypatch.setattr(door, "put", put)
+
+
 def test_a_directory_travels_whole_and_a_newer_state_replaces_it(on, objects):
     model = write(on("a") / "models" / "5", weights="one", config="{}")
     write(model / "deeper", more="x")
@@ -66,12 +77,7 @@ def test_without_a_bucket_nothing_happens(settings, tmp_path):
 def test_a_torn_upload_is_never_used(on, objects, monkeypatch):
     folder = write(on("a") / "runs" / "7" / "1" / "checkpoints" / "checkpoint-8", a="1", b="2")
 
-    def torn(name, content, put=door.put):
-        if name.endswith("/b"):
-            raise Unavailable("The shared store does not answer.")
-        put(name, content)
-
-    monkeypatch.setattr(door, "put", torn)
+    tear(monkeypatch, "/b")
     with pytest.raises(Unavailable):
         store.publish(folder)
     assert not StoredTree.objects.exists() and objects() == []
@@ -83,12 +89,7 @@ def test_what_was_published_stays_when_publishing_anew_fails(on, monkeypatch):
     store.publish(model)
     write(model, weights="two", zeta="3")
 
-    def torn(name, content, put=door.put):
-        if name.endswith("zeta"):
-            raise Unavailable("no")
-        put(name, content)
-
-    monkeypatch.setattr(door, "put", torn)
+    tear(monkeypatch, "/zeta")
     with pytest.raises(Unavailable):
         store.publish(model)
     assert contents(store.here(on("b") / "models" / "5")) == {"weights": "one"}

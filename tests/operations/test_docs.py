@@ -55,7 +55,8 @@ for line in sys.argv[1:]:
 def test_its_commands_run_in_their_order(tmp_path: Path) -> None:
     """Each block on an installation; what is restored goes into an empty one."""
     first, second = Installation(tmp_path / "first"), Installation(tmp_path / "second")
-    first.data_dir.mkdir(), second.data_dir.mkdir(), (tmp_path / "backups").mkdir()
+    for folder in (first.data_dir, second.data_dir, tmp_path / "backups"):
+        folder.mkdir()
     _run(first, ["manage.py migrate -v 0"])
     for body in blocks(PAGE):
         typed = [line.replace("/srv/backups", str(tmp_path / "backups")) for line in lines(body) if line.startswith("manage.py")]
