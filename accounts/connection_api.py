@@ -20,7 +20,7 @@ from accounts.serializers import CredentialSerializer
 from accounts.services.check_credential import check_credential
 from accounts.services.forget_tracker import forget_tracker
 from accounts.services.save_tracker import save_tracker
-from accounts.tracker_accounts import KINDS
+from accounts.tracker_accounts import KINDS, PLACES
 
 KIND = OpenApiParameter("kind", str, OpenApiParameter.PATH, enum=[str(kind) for kind in KINDS])
 
@@ -48,7 +48,7 @@ class TrackerAccountSerializer(serializers.Serializer):
 
     def to_representation(self, instance: Credential | None) -> dict[str, Any]:
         info = instance.info if instance else {}
-        told = {name: info.get(name, "") for name in ("url", "username", "entity", "project")}
+        told = {name: info.get(name, "") for name in PLACES}
         known = {"valid": instance.valid, "checked_at": instance.checked_at} if instance else {"valid": None, "checked_at": None}
         return super().to_representation({"connected": instance is not None, **known, **told})
 

@@ -21,12 +21,12 @@ from accounts.services.forget_tracker import forget_tracker
 from accounts.services.save_hf_token import save_hf_token
 from accounts.services.save_modal_tokens import save_modal_tokens
 from accounts.services.save_tracker import save_tracker
+from accounts.tracker_accounts import PLACES
 from finetune.core.errors import DomainError
 from finetune.core.pages import refuse, render_page
 
 Kind = Credential.Kind
 TRACKER_FORMS: dict[str, type[forms.Form]] = {Kind.WANDB: WandbForm, Kind.MLFLOW: MlflowForm}
-PLACES = ("url", "username", "entity", "project")  # what a tracker's form shows again
 
 
 @require_GET

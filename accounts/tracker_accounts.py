@@ -10,6 +10,7 @@ from accounts.models import Credential
 from finetune.core import crypto
 
 KINDS = (Credential.Kind.WANDB, Credential.Kind.MLFLOW)
+PLACES = ("url", "username", "entity", "project")  # what is known of an account beside its secret, as its person sees it
 
 
 @dataclass(frozen=True)

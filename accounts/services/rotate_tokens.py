@@ -57,7 +57,7 @@ def rotate_tokens(*, refresh: str, user_agent: str = "", address: str = "") -> d
             new = RefreshToken.for_user(user)
             _keep_family(old, new)
             pair = {"access": str(new.access_token), "refresh": str(new)}
-            # Before the commit that lets a second exchange go on. Without it (a dead broker) there is no grace.
+            # Before the commit that lets a second exchange go on. Where the cache is dead nothing is exchanged: the old token stays good.
             cache.set(place, crypto.encrypt(json.dumps(pair)), GRACE_SECONDS)
     except TokenError as error:
         if answer := _answer_before(place, refresh):

@@ -13,7 +13,7 @@ MEDIA = "application/json"
 STREAM = 'data: {"id": "chatcmpl-1", "object": "chat.completion.chunk", "choices": [{"index": 0, "delta": {"content": "Hel"}}]}\n\ndata: [DONE]\n\n'
 TEXTS = {
     "auth_archive_download": "(the bytes of the ZIP file)",
-    "api_training_tensorboard_retrieve": "(the bytes of the archive with the event files)",
+    "api_training_tensorboard_retrieve": "(the bytes of the event file)",
     "api_datasets_download_retrieve": '{"prompt": "How many legs have 3 dogs?", "completion": "They have 12 legs."}\n',
     "openai_download_file": '{"prompt": "How many legs have 3 dogs?", "completion": "They have 12 legs."}\n',
     "models_exports_download": "(the bytes of the archive or GGUF file)",

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def cost_by_user(viewer: Viewer, chosen: Chosen) -> list[dict[str, Any]]:
-    """One row for each person and provider, the dearest first: {user, executor, method, jobs, cost}. Nothing for who is no operator.
+    """One row for each person, provider and method, the dearest first: {user, executor, method, jobs, cost}. Nothing for who is no operator.
     A job counts whole on the day it ended the last time, as in the other tables."""
     if not viewer.is_staff:
         return []

@@ -18,7 +18,6 @@ class QueueCard:
 
     slots: int
     busy: int
-    running: int
     waiting: int
     own: int
     mine: Line | None
@@ -32,7 +31,6 @@ def queue_card(user: User) -> QueueCard:
     return QueueCard(
         slots=queue.slots,
         busy=sum(line.devices for line in queue.running),
-        running=len(queue.running),
         waiting=queue.waiting_total,
         own=len(own),
         mine=own[0] if own else None,
