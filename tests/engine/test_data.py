@@ -7,6 +7,7 @@ import json
 import pytest
 
 from tests.engine.conftest import TEMPLATE, chat_rows, conversation, write_rows
+from training.engine import chat
 from training.engine.data import IGNORED, count_rows, held_out, prepare
 from training.engine.failures import EngineError
 from training.engine.rundir import RunDir
@@ -57,6 +58,14 @@ def test_a_slow_tokenizer_gives_the_same_labels(prepared, tokenizer, tmp_path) -
     slow = prepare(source, tmp_path / "slow.arrow", tokenizer=Slow(), kind="sft", max_length=64, assistant_only=True,
                    stop=StopRequest(RunDir(tmp_path)))  # fmt: skip
     assert list(slow.load()["labels"]) == list(fast)
+
+
+def test_the_special_tokens_are_looked_up_once(prepared, tokenizer, monkeypatch) -> None:
+    """Some tokenizers have thousands: for every row that would take longer than all the rest."""
+    for_rows = chat.special_pattern(tokenizer)
+    monkeypatch.setattr("training.engine.chat.special_pattern", lambda tokenizer: pytest.fail("asked for a row"))
+    monkeypatch.setattr("training.engine.data.special_pattern", lambda tokenizer: for_rows)
+    assert prepared(chat_rows(3)).rows == 3
 
 
 def test_everything_is_learned_without_assistant_only(prepared) -> None:

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from tests.engine.conftest import preference_rows, rated_rows, write_rows
+from training.engine import chat
 from training.engine.data import count_rows
 from training.engine.failures import EngineError
 from training.engine.preference_data import prepare_preferences
@@ -40,6 +41,13 @@ def test_prompt_and_answers_make_the_templates_text(tmp_path, tokenizer) -> None
     assert first["rejected_ids"][-1] == first["chosen_ids"][-1] == tokenizer.eos_token_id
     assert (prepared.rows, prepared.cut, prepared.dropped) == (6, 0, [])
     assert "rather" in prepared.example
+
+
+def test_the_special_tokens_are_not_looked_up_for_every_answer(tmp_path, tokenizer, monkeypatch) -> None:
+    for_rows = chat.special_pattern(tokenizer)
+    monkeypatch.setattr("training.engine.chat.special_pattern", lambda tokenizer: pytest.fail("asked for an answer"))
+    monkeypatch.setattr("training.engine.preference_data.special_pattern", lambda tokenizer: for_rows)
+    assert prepare(tmp_path, tokenizer, preference_rows(3)).rows == 3
 
 
 def test_a_pair_is_a_good_and_a_bad_answer(tmp_path, tokenizer) -> None:

@@ -41,7 +41,7 @@ def render(
 
     An answer that ends the conversation without a closing token gets the end-of-text token, or the model would never
     learn to stop. A message with `weight` 0 is not trained (OpenAI's convention). TemplateError when it can't be rendered.
-    Who renders many passes their tokenizer's special_pattern as `special`.
+    Who renders many passes their tokenizer's special_pattern as `special`: where there are thousands it takes longer than the rest.
     """
     special = special or special_pattern(tokenizer)
     full = _apply(tokenizer, messages, tools)
@@ -63,9 +63,11 @@ def render(
     return Rendered(full, spans)
 
 
-def render_reply(tokenizer: Any, prompt: list[Message], reply: list[Message], tools: Any = None) -> tuple[str, str]:
-    """(The prompt's text up to where the model begins to write, the whole text with its reply closed). TemplateError as `render`."""
-    special = special_pattern(tokenizer)
+def render_reply(
+    tokenizer: Any, prompt: list[Message], reply: list[Message], tools: Any = None, *, special: re.Pattern[str]
+) -> tuple[str, str]:
+    """(The prompt's text up to where the model begins to write, the whole text with its reply closed). TemplateError and `special`
+    as `render`."""
     asked, whole = _apply(tokenizer, prompt, tools, add_generation_prompt=True), _apply(tokenizer, [*prompt, *reply], tools)
     whole = _closed(tokenizer, whole, len(whole), special)
     return asked, whole[: _without_trailing_space(whole, (0, len(whole)), special)[1]]

@@ -10,12 +10,13 @@ from __future__ import annotations
 import hashlib
 import heapq
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .chat import Rendered, TemplateError, render
+from .chat import Rendered, TemplateError, render, special_pattern
 from .failures import bad_data, bad_row
 from .stopping import StopRequest
 
@@ -89,11 +90,11 @@ def prepare(
     A row longer than `max_length` is cut there, or with `chunks` divided into several. One whose answer is cut away entirely is
     dropped and counted. `last_only` learns only the last answer. bad_data names the line of a row that can't be used.
     """
-    prepared = Prepared(target)
+    prepared, special = Prepared(target), special_pattern(tokenizer)
     with writer_of(target, _schema()) as writer:
         for rows in batches(source, keep, lambda row: _parsed(row, kind)):
             stop.check()
-            texts = [_render(tokenizer, row, kind, assistant_only, last_only) for row in rows]
+            texts = [_render(tokenizer, row, kind, assistant_only, last_only, special) for row in rows]
             examples = [
                 _examples(prepared, row["line"], ids, trained, max_length, chunks)
                 for row, (ids, trained) in zip(rows, tokenise(tokenizer, texts, kind), strict=True)
@@ -103,12 +104,15 @@ def prepare(
     return prepared
 
 
-def _render(tokenizer: Any, row: dict[str, Any], kind: str, assistant_only: bool, last_only: bool) -> Rendered:
+def _render(
+    tokenizer: Any, row: dict[str, Any], kind: str, assistant_only: bool, last_only: bool, special: re.Pattern[str]
+) -> Rendered:
     if kind == "text":
         text = row["text"] + (tokenizer.eos_token or "")
         return Rendered(text, [(0, len(text))])
     try:
-        return render(tokenizer, row["messages"], row.get("tools"), everything=not assistant_only, last_only=last_only)
+        messages, tools = row["messages"], row.get("tools")
+        return render(tokenizer, messages, tools, everything=not assistant_only, last_only=last_only, special=special)
     except TemplateError as error:
         raise bad_row(row["line"], f"the model's chat template refuses this conversation: {error}") from error
 

@@ -11,11 +11,12 @@ cut is another one. A row whose answer leaves no room for the prompt's last LEAS
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from .chat import TemplateError, render_reply
+from .chat import TemplateError, render_reply, special_pattern
 from .data import Prepared, batches, writer_of
 from .failures import bad_row
 from .stopping import StopRequest
@@ -48,9 +49,9 @@ def prepare_preferences(
 
 def _tokenise(tokenizer: Any, rows: list[dict[str, Any]], kind: str) -> Iterator[tuple[list[int], list[list[int]]]]:
     """For each row the prompt's tokens and those of each answer, whose beginning is where prompt and whole part."""
-    texts: list[str] = []
+    texts, special = [], special_pattern(tokenizer)
     for row in rows:
-        texts += _render(tokenizer, row, ANSWERS[kind])
+        texts += _render(tokenizer, row, ANSWERS[kind], special)
     each = 1 + len(ANSWERS[kind])
     ids = tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
     for first in range(0, len(ids), each):
@@ -59,9 +60,10 @@ def _tokenise(tokenizer: Any, rows: list[dict[str, Any]], kind: str) -> Iterator
         yield prompt[:split], [whole[split:] for whole in wholes]
 
 
-def _render(tokenizer: Any, row: dict[str, Any], answers: tuple[str, ...]) -> list[str]:
+def _render(tokenizer: Any, row: dict[str, Any], answers: tuple[str, ...], special: re.Pattern[str]) -> list[str]:
+    prompt, tools = row["prompt"], row.get("tools")
     try:
-        replies = [render_reply(tokenizer, row["prompt"], row[name], row.get("tools")) for name in answers]
+        replies = [render_reply(tokenizer, prompt, row[name], tools, special=special) for name in answers]
     except TemplateError as error:
         raise bad_row(row["line"], f"the model's chat template refuses this conversation: {error}") from error
     return [replies[0][0], *(whole for _, whole in replies)]
