@@ -5,13 +5,14 @@ from __future__ import annotations
 import errno
 import json
 import shutil
+from types import SimpleNamespace
 
 import pytest
 
 from tests.engine.conftest import chat_rows, events, write_rows
 from training.engine import checkpoints
 from training.engine.events import EventLog
-from training.engine.execute import DISK_FULL
+from training.engine.execute import DISK_FULL, broken_by
 from training.engine.failures import classify
 from training.engine.run import run
 
@@ -167,6 +168,18 @@ def test_the_room_for_last_words_is_given_back(make_run, monkeypatch) -> None:
     assert run(run_dir.path) == 1
     assert failure(run_dir)["code"] == "disk_full"
     assert not list(run_dir.path.rglob(".*"))
+
+
+def test_a_traceback_that_finds_no_room_hides_nothing(monkeypatch) -> None:
+    def write(text: str) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("sys.stderr", SimpleNamespace(write=write))
+    try:
+        raise MemoryError
+    except MemoryError as error:
+        end = broken_by(error)
+    assert end.failure and end.failure.code == "out_of_memory"
 
 
 def test_without_room_for_a_single_word_the_exit_code_says_it(make_run, monkeypatch) -> None:

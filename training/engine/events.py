@@ -42,12 +42,13 @@ class EventLog:
 
     def emit(self, kind: str, **values: Any) -> None:
         """Append one event. NaN and infinities become null: JSON has neither."""
-        line = json.dumps({"kind": kind, "time": time.time(), **_finite(values)}, allow_nan=False).encode() + b"\n"
+        values = _finite(values)
+        line = json.dumps({"kind": kind, "time": time.time(), **values}, allow_nan=False).encode() + b"\n"
         data = b"\n" + line if self._torn else line
         self._torn = True
         self._torn = os.write(self._descriptor, data) != len(data)
         if self._curves and kind == "metric":
-            self._curves.take(_finite(values))
+            self._curves.take(values)
 
     def sync(self) -> None:
         """Force the events to disk (before the engine reports an end)."""

@@ -38,7 +38,12 @@ def execute(attempt: Attempt) -> End:
     except Cancelled as stopped:
         return End(CANCELLED, step=stopped.step)
     except BaseException as error:  # noqa: BLE001 - whatever it is, the last event must say it
-        with contextlib.suppress(OSError):  # on a full disk there is no room for it
-            traceback.print_exc()
-        return failed(classify(error))
+        return broken_by(error)
     return End(SUCCEEDED)
+
+
+def broken_by(error: BaseException) -> End:
+    """The end that the exception being handled makes; its traceback goes to the log."""
+    with contextlib.suppress(OSError):  # on a full disk there is no room for it
+        traceback.print_exc()
+    return failed(classify(error))

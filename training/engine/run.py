@@ -6,15 +6,14 @@ import json
 import os
 import signal
 import sys
-import traceback
 from pathlib import Path
 
 from . import lastwords, ranks, threads
 from .attempt import Attempt
 from .confine import VARIABLE, confine
 from .events import EventLog, NoEvents
-from .execute import BAD_SPEC, CANCELLED, DISK_FULL, End, execute, failed
-from .failures import Failure, classify, is_disk_full
+from .execute import BAD_SPEC, CANCELLED, DISK_FULL, End, broken_by, execute
+from .failures import Failure, is_disk_full
 from .process import identity
 from .rundir import RunDir, write_atomic
 from .spec import METHOD_KINDS, TrainingSpec
@@ -60,8 +59,7 @@ def _train(attempt: Attempt) -> End:
     try:
         return ranks.run_ranks(attempt)
     except Exception as error:  # noqa: BLE001 - as in execute
-        traceback.print_exc()
-        return failed(classify(error))
+        return broken_by(error)
 
 
 def _tell(attempt: Attempt, end: End) -> int:
