@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,6 +43,31 @@ print(json.dumps({
 """
 
 
+LIMITS = """
+import json, os, resource, sys
+from training.engine.confine import OPEN_FILES, confine
+before = os.nice(0)
+held = confine(sys.argv[1])
+def allocate(size):
+    try:
+        return bool(bytearray(size))
+    except MemoryError:
+        return False
+print(json.dumps({
+    "held": held,
+    "core": resource.getrlimit(resource.RLIMIT_CORE),
+    "data": resource.getrlimit(resource.RLIMIT_DATA),
+    "nicer": os.nice(0) - before,
+    "files": resource.getrlimit(resource.RLIMIT_NOFILE)[1] <= OPEN_FILES,
+    "enough": allocate(2 << 30),
+}))
+"""
+
+
+def run(program: str, *words: str) -> dict[str, Any]:
+    return json.loads(subprocess.run([sys.executable, "-c", program, *words], capture_output=True, check=True, text=True).stdout)
+
+
 @pytest.mark.skipif(not LANDLOCK, reason="this kernel has no Landlock")
 def test_it_reaches_its_own_files_only(tmp_path: Path) -> None:
     root = tmp_path / "data"
@@ -50,8 +76,7 @@ def test_it_reaches_its_own_files_only(tmp_path: Path) -> None:
         (root / name).write_text("x")
     (tmp_path / "beside").mkdir()
     bounds = {"root": root, "read": [root / "models/3"], "write": [root / "runs/1"], "search": [root / "cache"], "nice": 1}
-    command = [sys.executable, "-c", TRY, str(root), json.dumps(bounds, default=str)]
-    told = json.loads(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
+    told = run(TRY, str(root), json.dumps(bounds, default=str))
     assert told == {
         "held": True,
         "core": 0,
@@ -70,6 +95,12 @@ def test_it_reaches_its_own_files_only(tmp_path: Path) -> None:
         "outside": True,
         "the worker's memory": False,
     }
+
+
+def test_without_landlock_the_limits_hold(tmp_path: Path) -> None:
+    """As where the kernel has none: no root is told."""
+    told = run(LIMITS, json.dumps({"nice": 3, "memory_bytes": 1 << 30, "read": [], "write": [str(tmp_path)]}))
+    assert told == {"held": False, "core": [0, 0], "data": [1 << 30, 1 << 30], "nicer": 3, "files": True, "enough": False}
 
 
 def test_a_run_by_hand_is_told_nothing_and_bound_by_nothing() -> None:

@@ -1,9 +1,9 @@
 """A run's own bounds, set by the run itself before it does anything: from then on neither it nor what it starts gets out of them.
 
-Told by the platform in $AIFT_CONFINE, JSON: {root, read, write, nice, memory_bytes}. Below `root` (DATA_DIR) only the directories in
-`read` and `write` can be opened, and `search` ones without being listed: other people's files, the database and the keys can't.
-Linux' Landlock holds this, for every user and without privileges; where the kernel has none, the limits alone hold. A run by hand is
-told nothing and is bound by nothing.
+Told by the platform in $AIFT_CONFINE, JSON: {root, read, write, search, nice, memory_bytes}. Below `root` (DATA_DIR) only what lies in
+the directories `read` and `write` can be opened, and what is in `search` ones by who knows its name: other people's files, the database
+and the keys can't. Linux' Landlock holds this, for every user and without privileges; where there is none, the limits alone hold. A run
+by hand is told nothing and is bound by nothing.
 """
 
 from __future__ import annotations
@@ -41,10 +41,12 @@ class _PathBeneath(ctypes.Structure):
 
 def confine(told: str | None) -> bool:
     """Bind this process for good. True when it can't reach other people's files any more. Never fails: what a system can't do is left."""
-    if not told or sys.platform != "linux":
+    if not told:
         return False
     bounds = json.loads(told)
     _limit(bounds)
+    if sys.platform != "linux":
+        return False
     library = ctypes.CDLL(None, use_errno=True)
     if library.prctl(NO_NEW_PRIVILEGES, 1, 0, 0, 0):
         return False
