@@ -102,10 +102,12 @@ def _fork(run_dir: Path, environment: dict[str, str], inherited: tuple[int, ...]
 
         code = run(run_dir)
     except BaseException:  # noqa: BLE001 - a child must never return into the server's loop
-        traceback.print_exc()
+        with contextlib.suppress(OSError):
+            traceback.print_exc()
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError):  # the disk is full
+                stream.flush()
         os._exit(code)
 
 
