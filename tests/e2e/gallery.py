@@ -140,6 +140,8 @@ def addresses(filled: Filled) -> dict[str, str]:
     }
 
 
+OUTSIDE = ("sign-in", "register")  # what only somebody sees who isn't signed in
+
 # File in docs/images → name in `addresses`, and what has to be there before it is photographed.
 HANDBOOK = {
     "problems": ("dataset-problems", "h1"),
@@ -177,11 +179,11 @@ def main(folder: Path) -> None:
     with running_stack() as stack, chromium() as browser:
         filled = fill(Client(stack.url, "gallery", PASSWORD))
         page = browser.new_page()
-        for name in ("sign-in", "register"):
+        for name in OUTSIDE:
             _shoot(page, stack.url + addresses(filled)[name], folder / name)
         sign_in(page, stack.url, "gallery")
         for name, path in addresses(filled).items():
-            if name not in ("sign-in", "register"):
+            if name not in OUTSIDE:
                 _shoot(page, stack.url + path, folder / name.replace(" ", "-"))
 
 

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page, TimeoutError
 
 from tests.e2e.browser import chromium
 from tests.e2e.conftest import Stack
-from tests.e2e.gallery import Filled, addresses, sign_in
+from tests.e2e.gallery import OUTSIDE, Filled, addresses, sign_in
 
 pytestmark = [pytest.mark.browser, pytest.mark.stack, pytest.mark.timeout(400)]
 
@@ -53,7 +53,7 @@ def _walk(browser: Browser, stack: Stack, pages: dict[str, str], scheme: str, wi
     page, found = context.new_page(), []
     page.on("pageerror", lambda error: found.append(f"{page.url}: {error}"))
     axe = Axe()
-    for name in sorted(pages, key=lambda name: name not in ("sign-in", "register")):
+    for name in sorted(pages, key=lambda name: name not in OUTSIDE):
         if name == "home":
             sign_in(page, stack.url, "gallery")
         page.goto(stack.url + pages[name])

@@ -11,11 +11,11 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.browser import chromium, shoot
 from tests.e2e.conftest import Stack
+from tests.e2e.gallery import PASSWORD
 from tests.loopback_hub import LoopbackHub
 
 pytestmark = [pytest.mark.browser, pytest.mark.stack, pytest.mark.timeout(400)]
 
-PASSWORD = "correct horse battery"
 TOKEN = "hf_rosa"
 ROWS = [
     {"prompt": f"How many legs have {count} {animal}?", "completion": f"They have {count * legs} legs."}
@@ -181,7 +181,7 @@ def test_a_newcomer_walks_the_whole_road(stack: Stack, loopback_hub: LoopbackHub
         split(page)
         detour = clicks(page) - detour
         start_training(page)
-        assert clicks(page) - before - detour <= MOST_CLICKS, "own data, from the home page to a running job"
+        assert 0 < clicks(page) - before - detour <= MOST_CLICKS, "own data, from the home page to a running job"
         watch(page)
         try_it(page)
         compare(page)

@@ -8,28 +8,18 @@ import re
 import time
 from pathlib import Path
 
-import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page, expect
 
+from finetune.demo.client import Client
 from tests.e2e.browser import chromium, shoot
 from tests.e2e.conftest import Stack
+from tests.e2e.gallery import PASSWORD, sign_in
 
 pytestmark = [pytest.mark.browser, pytest.mark.stack, pytest.mark.timeout(300)]
 
-PASSWORD = "correct horse battery"
 ODD = [{"q": {"text": f"What is {number} + 1?"}, "answers": [{"text": f"It is {number + 1}."}]} for number in range(30)]
-
-
-def sign_in(page: Page, stack: Stack, name: str) -> None:
-    person = {"username": name, "email": f"{name}@example.org", "password": PASSWORD}
-    httpx.post(f"{stack.url}/api/auth/register", json=person)
-    page.goto(f"{stack.url}/sign-in")
-    page.locator("[name=username]").fill(name)
-    page.locator("[name=password]").fill(PASSWORD)
-    page.locator("form").get_by_role("button").last.click()
-    page.wait_for_url(f"{stack.url}/")
 
 
 def files_in(folder: Path) -> list[Path]:
@@ -56,7 +46,8 @@ def test_files_are_dropped_and_mapped(stack: Stack, tmp_path: Path) -> None:
         page = browser.new_page(viewport={"width": 1440, "height": 900})
         problems: list[str] = []
         page.on("pageerror", lambda error: problems.append(str(error)))
-        sign_in(page, stack, "dora")
+        Client(stack.url, "dora", PASSWORD)
+        sign_in(page, stack.url, "dora")
         page.goto(f"{stack.url}/datasets/upload")
         page.locator("input[type=file]").set_input_files(files_in(tmp_path))
         page.get_by_role("button", name="Upload").click()
@@ -165,7 +156,7 @@ def register(page: Page, stack: Stack) -> None:
     page.wait_for_url(f"{stack.url}/")
     page.locator(".sidebar .menu > summary").click()
     page.locator(".sidebar").get_by_role("button", name="Sign out").click()
-    sign_in(page, stack, "nora")
+    sign_in(page, stack.url, "nora")
 
 
 def train_and_cancel(page: Page) -> None:

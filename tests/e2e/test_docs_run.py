@@ -6,15 +6,14 @@ import json
 import os
 import re
 import tarfile
-import time
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
+from finetune.demo.client import Client
 from tests.e2e.conftest import Stack
 from tests.handbook import ROOT, Shell, blocks, lines
 from tests.loopback_hub import LoopbackHub
@@ -28,8 +27,7 @@ class Reader:
     """Somebody new with the sample model, in a folder with the file that the pages upload."""
 
     name: str
-    token: str
-    client: httpx.Client
+    client: Client
     folder: Path
     model: int
 
@@ -37,13 +35,11 @@ class Reader:
 @pytest.fixture
 def reader(stack: Stack, tmp_path: Path) -> Reader:
     name = f"reader-{uuid.uuid4().hex[:8]}"
-    body = {"username": name, "email": f"{name}@example.org", "password": PASSWORD}
-    token = httpx.post(f"{stack.url}/api/auth/register", json=body).json()["access"]
-    client = httpx.Client(base_url=stack.url, headers={"Authorization": f"Bearer {token}"}, timeout=60)
-    model = client.post("/api/training/sample").json()["model_id"]
-    wait(client, f"/api/models/{model}", "ready")
+    client = Client(stack.url, name, PASSWORD)
+    model = client.call("POST", "/api/training/sample")["model_id"]
+    client.wait(f"/api/models/{model}", {"ready"}, seconds=200)
     (tmp_path / "examples.jsonl").write_bytes((ROOT / "docs/examples/messages.jsonl").read_bytes())
-    return Reader(name, token, client, tmp_path, model)
+    return Reader(name, client, tmp_path, model)
 
 
 def test_the_api_with_curl(stack: Stack, reader: Reader) -> None:
@@ -61,17 +57,17 @@ def test_the_api_with_curl(stack: Stack, reader: Reader) -> None:
             if "/datasets/upload" in line:
                 ids["dataset_id"] = json.loads(said)["id"]
             elif "/datasets/1" in line:
-                wait(reader.client, f"/api/datasets/{ids['dataset_id']}", "ready")
+                reader.client.wait(f"/api/datasets/{ids['dataset_id']}", {"ready"}, seconds=60)
             elif "by curl" in line:
                 ids["job"] = json.loads(said)["id"]
-    assert reader.client.get(f"/api/training/{ids['job']}").json()["status"] in {"cancelling", "cancelled", "succeeded"}
+    assert reader.client.call("GET", f"/api/training/{ids['job']}")["status"] in {"cancelling", "cancelled", "succeeded"}
 
 
 def test_the_api_with_python(stack: Stack, reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(reader.folder)
     for code in blocks(ROOT / "docs/api.md", ("python",)):
-        exec(compile(code, "docs/api.md", "exec"), {"url": stack.url, "token": reader.token})
-    jobs = {job["name"]: job["status"] for job in reader.client.get("/api/training").json()["results"]}
+        exec(compile(code, "docs/api.md", "exec"), {"url": stack.url, "token": reader.client.token})
+    jobs = {job["name"]: job["status"] for job in reader.client.call("GET", "/api/training")["results"]}
     assert jobs["first"] == "succeeded"
     assert "my bot" in jobs
 
@@ -79,7 +75,7 @@ def test_the_api_with_python(stack: Stack, reader: Reader, monkeypatch: pytest.M
 def test_the_command_line(stack: Stack, reader: Reader, loopback_hub: LoopbackHub) -> None:
     """From signing in to a file on this disk and a repository of the Hub; what the page calls 1 and 2 are the reader's models."""
     loopback_hub.add_token("hf_reader", "ada", "write", ())
-    reader.client.post("/api/auth/hf-token", json={"token": "hf_reader"}).raise_for_status()
+    reader.client.call("POST", "/api/auth/hf-token", json={"token": "hf_reader"})
     environment = {**os.environ, "AIFT_CONFIG": str(reader.folder / "login.json")}
     tuned: Any = None
     with Shell(reader.folder, environment) as shell:
@@ -91,7 +87,7 @@ def test_the_command_line(stack: Stack, reader: Reader, loopback_hub: LoopbackHu
             )
             if " train " in line:
                 assert "succeeded …" in said and "Ask it: python -m finetune test" in said
-                tuned = reader.client.get("/api/training").json()["results"][0]["output_model_id"]
+                tuned = reader.client.call("GET", "/api/training")["results"][0]["output_model_id"]
             elif " chat " in line:
                 assert said.count("> ") == 3, "asked twice, and once more until the end"
             elif " --json" in line:
@@ -100,8 +96,3 @@ def test_the_command_line(stack: Stack, reader: Reader, loopback_hub: LoopbackHu
     (archive,) = [*reader.folder.glob("*.tar"), *reader.folder.glob("*.tar.gz")]
     with tarfile.open(archive) as opened:
         assert any(name.endswith("adapter_model.safetensors") for name in opened.getnames())
-
-
-def wait(client: httpx.Client, path: str, status: str) -> None:
-    while client.get(path).json()["status"] != status:
-        time.sleep(0.2)

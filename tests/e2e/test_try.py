@@ -14,10 +14,10 @@ from playwright.sync_api import Page, expect
 
 from tests.e2e.browser import chromium, shoot
 from tests.e2e.conftest import Stack
+from tests.e2e.gallery import PASSWORD, sign_in
 
 pytestmark = [pytest.mark.browser, pytest.mark.stack, pytest.mark.timeout(300)]
 
-PASSWORD = "correct horse battery"
 # A base, a version of it and a dataset of hers, as a training would leave them.
 SEED = """
 import shutil, sys
@@ -48,14 +48,6 @@ def version(stack: Stack, tmp_path: Path) -> str:
     return subprocess.run(
         command, cwd=settings.BASE_DIR, env=environment, check=True, capture_output=True, text=True
     ).stdout.split()[-1]
-
-
-def sign_in(page: Page, stack: Stack) -> None:
-    page.goto(f"{stack.url}/sign-in")
-    page.locator("[name=username]").fill("vera")
-    page.locator("[name=password]").fill(PASSWORD)
-    page.locator("form").get_by_role("button").last.click()
-    page.wait_for_url(f"{stack.url}/")
 
 
 def chat(page: Page, stack: Stack, version: str) -> None:
@@ -126,7 +118,7 @@ def test_models_are_tried_compared_and_evaluated(stack: Stack, version: str) -> 
         problems: list[str] = []
         page.on("pageerror", lambda error: problems.append(str(error)))
         page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
-        sign_in(page, stack)
+        sign_in(page, stack.url, "vera")
         chat(page, stack, version)
         stop(page)
         compare(page)
