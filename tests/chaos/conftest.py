@@ -13,6 +13,8 @@ from tests import servers
 from tests.chaos.installation import Installation
 from tests.ops.launched import free_port, wait_until
 
+pytest.register_assert_rewrite("tests.chaos.undisturbed")
+
 
 @pytest.fixture(scope="session", autouse=True)
 def valkey() -> Iterator[str]:

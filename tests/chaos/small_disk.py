@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -32,15 +32,9 @@ class SmallDisk:
     def fill(self) -> None:
         with open(self._filling, "ab", buffering=0) as file:
             for size in (1 << 16, 1 << 12):
-                self._write_until_full(file, size)
-
-    @staticmethod
-    def _write_until_full(file: object, size: int) -> None:
-        try:
-            while file.write(bytes(size)):  # type: ignore[attr-defined]
-                pass
-        except OSError:
-            return
+                with suppress(OSError):
+                    while file.write(bytes(size)):
+                        pass
 
     def free(self) -> None:
         self._filling.unlink()

@@ -22,7 +22,7 @@ from django.conf import settings
 
 from tests import bucket
 from tests.chaos.installation import Installation
-from tests.chaos.test_kill_matrix import ALL, check, reference
+from tests.chaos.undisturbed import ALL, check, reference
 from tests.ops.launched import free_port, wait_until
 from tests.valkey import valkey_server
 
