@@ -21,7 +21,7 @@ KEY = "hub-popular"
 
 
 def list_popular(*, owner: Any) -> tuple[list[Shown], bool]:
-    """The models, small to large, and whether the numbers are live. Never fails for want of the Hub, nor waits long for it."""
+    """The models, small to large, and whether any of the numbers are live. Never fails for want of the Hub, nor waits long for it."""
     numbers = cache.get(KEY)
     if numbers is None:
         numbers = _ask()
@@ -31,7 +31,7 @@ def list_popular(*, owner: Any) -> tuple[list[Shown], bool]:
 
 
 def _ask() -> dict[str, dict[str, Any]]:
-    """repo_id → what moves; empty as soon as the Hub does not answer the first question."""
+    """repo_id → what moves; empty as soon as the Hub does not answer the first question, and where it has none of them."""
     first, *others = POPULAR
     try:
         found = {first.repo_id: _numbers(first)}

@@ -34,6 +34,7 @@ def test_the_first_look_is_the_curated_list(stocked: LoopbackHub, page: Client) 
     assert "meta-llama/Llama-3.3-70B-Instruct" in shown
     assert "too big" in shown
     assert "Thinking before answering" in shown
+    assert "or has none of these models" in shown, "this Hub answers"
 
 
 def test_a_search_shows_what_can_be_done(stocked: LoopbackHub, page: Client, alice: User) -> None:
