@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from django import forms
+from django.utils.functional import SimpleLazyObject
 
+from finetune.core.templatetags.ui import size
 from models_app.models import LanguageModel
+from models_app.services.push_model import merge_bytes
 
 SORTS = (("downloads", "Most downloads"), ("likes", "Most likes"), ("trending", "Trending"), ("updated", "Newest change"))
 SIZES = (("", "Any size"), ("under-500m", "Under 500 M"), ("500m-2b", "500 M – 2 B"), ("2b-5b", "2 – 5 B"), ("5b-10b", "5 – 10 B"),
@@ -46,9 +50,16 @@ class PushForm(forms.Form):
     merge = forms.BooleanField(required=False, label="Merge the adapter into its base")
     commit_message = forms.CharField(label="Commit message", required=False, max_length=200)
 
-    def __init__(self, *args: Any, model: LanguageModel, memory: str, **kwargs: Any):
+    def __init__(self, *args: Any, model: LanguageModel, **kwargs: Any):
         super().__init__(*args, **kwargs)
         if model.adapter:
-            self.fields["merge"].help_text = f"A whole model that needs no peft; merging it takes about {memory} of memory."
+            self.fields["merge"].help_text = SimpleLazyObject(
+                partial(_merge_words, model)
+            )  # files are read only for a page that shows it
         else:
             del self.fields["merge"]
+
+
+def _merge_words(model: LanguageModel) -> str:
+    needed = merge_bytes(model)
+    return "A whole model that needs no peft" + (f"; merging it takes about {size(needed)} of memory." if needed else ".")

@@ -12,7 +12,6 @@ from django.views.decorators.http import require_GET, require_POST
 from finetune.core import hub
 from finetune.core.errors import DomainError
 from finetune.core.pages import refuse, render_page
-from finetune.core.templatetags.ui import size
 from models_app.hub_forms import HubSearchForm, PushForm
 from models_app.pages import find_model, show_model
 from models_app.popular import USES
@@ -21,7 +20,7 @@ from models_app.services.describe_hub_model import describe_hub_model
 from models_app.services.download_model import download_model
 from models_app.services.list_popular import list_popular
 from models_app.services.list_storage import list_storage
-from models_app.services.push_model import merge_bytes, push_model
+from models_app.services.push_model import push_model
 from models_app.services.search_hub import search_hub
 
 NARROWING = ("q", "size", "license", "author", "sort", "page")
@@ -79,7 +78,7 @@ def cancel(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def push(request: HttpRequest, pk: int) -> HttpResponse:
     model = find_model(request, pk)
-    form = PushForm(request.POST, model=model, memory=size(merge_bytes(model)))
+    form = PushForm(request.POST, model=model)
     if form.is_valid():
         try:
             push_model(model=model, **form.cleaned_data)

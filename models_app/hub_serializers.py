@@ -84,7 +84,9 @@ class HubResultsSerializer(serializers.Serializer):
 
 class PopularSerializer(serializers.Serializer):
     results = HubModelSerializer(many=True)
-    live = serializers.BooleanField(help_text="False: the Hub did not answer or has none of them, so downloads and likes are missing.")
+    live = serializers.BooleanField(
+        help_text="False: the Hub did not answer or has none of them, so downloads and likes are missing."
+    )
 
 
 class HubFileSerializer(serializers.Serializer):

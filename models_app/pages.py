@@ -16,14 +16,13 @@ from django.views.decorators.http import require_GET, require_POST
 from finetune.core import hub
 from finetune.core.errors import DomainError, Invalid
 from finetune.core.pages import page_of, refuse, render_page
-from finetune.core.templatetags.ui import compact, decimals, percent, size
+from finetune.core.templatetags.ui import compact, decimals, percent
 from models_app.filters import filter_models
 from models_app.forms import AddModelForm, EditModelForm, TryForm
 from models_app.hub_forms import PushForm
 from models_app.models import LanguageModel
 from models_app.progress_words import bar_of
 from models_app.services.delete_model import delete_model
-from models_app.services.push_model import merge_bytes
 from models_app.services.register_base import register_base
 from models_app.services.try_prompt import gather
 from models_app.services.update_model import update_model
@@ -147,7 +146,7 @@ def show_model(
         "source": f"model-{model.pk}",
         "side_by_side": side_by_side(model),
         "edit_form": EditModelForm(initial=notes),
-        "push_form": PushForm(model=model, memory=size(merge_bytes(model)), initial={"repo_id": model.push.get("repo_id", "")}),
+        "push_form": PushForm(model=model, initial={"repo_id": model.push.get("repo_id", "")}),
         "bar": bar_of(model),
         "hub_page": f"{settings.HF_ENDPOINT}/{model.repo_id}",
         "numbers": [(label, words(model.metrics[key])) for key, label, words in NUMBERS if model.metrics.get(key) is not None],

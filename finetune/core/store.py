@@ -92,6 +92,14 @@ def _refresh(key: str, path: Path, beat: Beat | None) -> None:
         trees.note(key, tree.digest)
 
 
+def has(path: Path, *names: str) -> bool:
+    """Whether this tree has all of these files, here or in the bucket. For those who needn't read them: nothing is brought here."""
+    if all((path / name).exists() for name in names):
+        return True
+    tree = published(path).get(path)
+    return tree is not None and set(names) <= set(tree.files)
+
+
 def grown(path: Path) -> Path:
     """The same path of a file that only grows, such as a log: brought here when the bucket has more of it."""
     if is_shared() and (key := trees.key_of(path)):

@@ -69,11 +69,11 @@ def push_model(
 
 
 def merge_bytes(model: LanguageModel) -> int:
-    """Memory that merging this version needs at its peak; 0 for a whole model, and where its files can't be read."""
+    """Memory that merging this version needs at its peak; 0 for a whole model, and where its files are not on this machine."""
     if not model.adapter or model.base_model is None:
         return 0
     try:
-        return merge_memory(model.base_model.directory, model.directory)
+        return merge_memory(model.base_model.place, model.place)
     except (BadWeights, OSError, ValueError):
         return 0
 

@@ -85,7 +85,7 @@ def queue_prompt(
 
 def weights_of(model: LanguageModel, checkpoint: int | None = None) -> dict[str, str | None]:
     """The directories that make up the model: the full weights and, for an adapter version, the adapter on them. As places
-    (storage.place_of), since the worker that reads them may be on another machine."""
+    (storage.place_of), since the worker that reads them may be on another machine; so nothing is brought to this one."""
     if checkpoint is not None:
         if model.job is None:
             raise invalid_field("checkpoint", f"“{model}” was not made by a job here, so it has no checkpoints.")
@@ -93,9 +93,9 @@ def weights_of(model: LanguageModel, checkpoint: int | None = None) -> dict[str,
     if model.status != LanguageModel.Status.READY:
         raise Conflict(f"“{model}” is not ready ({model.get_status_display().lower()}).", code="model_not_ready")
     base = model.base_model if model.adapter else model
-    if base is None or base.adapter or not (base.directory / "config.json").exists():
+    if base is None or base.adapter or not store.has(base.place, "config.json"):
         raise Conflict(f"The weights of “{base or model}” are not on this machine.", code="model_missing")
-    return {"base": storage.place_of(base.directory), "adapter": storage.place_of(model.directory) if model.adapter else None}
+    return {"base": storage.place_of(base.place), "adapter": storage.place_of(model.place) if model.adapter else None}
 
 
 def checkpoint_weights(job: int, step: int, base: LanguageModel | None) -> dict[str, str | None]:
@@ -103,7 +103,7 @@ def checkpoint_weights(job: int, step: int, base: LanguageModel | None) -> dict[
     directory = storage.checkpoint_dir(job, step)
     if directory is None:
         raise invalid_field("checkpoint", f"There is no checkpoint of step {step} (any more).")
-    if not (store.here(directory) / "adapter_config.json").exists():
+    if not store.has(directory, "adapter_config.json"):
         return {"base": storage.place_of(directory), "adapter": None}
     if base is None:
         raise Conflict("The base model of this checkpoint is gone.", code="model_missing")

@@ -17,6 +17,7 @@ from accounts.models import Credential, User
 from celery_worker import app
 from finetune.core import crypto, storage
 from models_app.models import LanguageModel
+from tests.bucket import bucket_environment, objects, on  # noqa: F401
 from tests.factories import make_base_model, make_version
 from tests.fakes import FakeHub
 from tests.loopback_hub import LoopbackHub, Repo
