@@ -53,9 +53,8 @@ class PushForm(forms.Form):
     def __init__(self, *args: Any, model: LanguageModel, **kwargs: Any):
         super().__init__(*args, **kwargs)
         if model.adapter:
-            self.fields["merge"].help_text = SimpleLazyObject(
-                partial(_merge_words, model)
-            )  # files are read only for a page that shows it
+            words: Any = SimpleLazyObject(partial(_merge_words, model))  # files are read only for a page that shows it
+            self.fields["merge"].help_text = words
         else:
             del self.fields["merge"]
 

@@ -156,8 +156,14 @@ class Export(Lifecycle):
         return self.status in (self.Status.QUEUED, self.Status.RUNNING)
 
     @property
+    def place(self) -> Path:
+        """Where the files lie; absolute."""
+        return storage.export_dir(self.pk)
+
+    @property
     def directory(self) -> Path:
-        return store.here(storage.export_dir(self.pk))
+        """The same, for reading: asking for it brings them here where another machine has them."""
+        return store.here(self.place)
 
 
 class OllamaServer(models.Model):

@@ -68,7 +68,8 @@ class OllamaWork:
 
     def _gguf(self, model: LanguageModel, kind: str) -> list[Blob]:
         export = self._export(model, Export.Format.GGUF, kind)
-        return [Blob(file["path"], export.directory / file["path"], file["sha256"]) for file in export.files]
+        directory = export.directory
+        return [Blob(file["path"], directory / file["path"], file["sha256"]) for file in export.files]
 
     def _export(self, model: LanguageModel, format: str, kind: str) -> Export:
         """The model's export of that kind, made here unless it is there; another worker that is at it is waited for."""

@@ -75,7 +75,7 @@ def here(path: Path, *, beat: Beat | None = None) -> Path:
     if not is_shared() or (key := trees.key_of(path)) is None:
         return path
     tree = trees.rows().filter(key=key).first()
-    if tree is None or (tree.digest == trees.noted(key) and path.exists()):
+    if tree is None or _is_here(tree, path):
         return path
     with trees.alone(key):
         try:
@@ -87,17 +87,21 @@ def here(path: Path, *, beat: Beat | None = None) -> Path:
 
 def _refresh(key: str, path: Path, beat: Beat | None) -> None:
     tree = trees.rows().filter(key=key).first()  # as it is now that nobody else here is at it
-    if tree and not (tree.digest == trees.noted(key) and path.exists()):
+    if tree and not _is_here(tree, path):
         _bring(tree, path, beat)
         trees.note(key, tree.digest)
 
 
+def _is_here(tree: Any, path: Path) -> bool:
+    return tree.digest == trees.noted(tree.key) and path.exists()
+
+
 def has(path: Path, *names: str) -> bool:
-    """Whether this tree has all of these files, here or in the bucket. For those who needn't read them: nothing is brought here."""
+    """Whether `here` would find all of these files in this tree. For those who needn't read them: nothing is brought here."""
     if all((path / name).exists() for name in names):
         return True
     tree = published(path).get(path)
-    return tree is not None and set(names) <= set(tree.files)
+    return tree is not None and not _is_here(tree, path) and set(names) <= set(tree.files)
 
 
 def grown(path: Path) -> Path:

@@ -30,13 +30,14 @@ def download_export(*, export: Export, file: str = "") -> ExportDownload:
     known = {found["path"]: found["sha256"] for found in export.files}
     if file and file not in known:
         raise invalid_field("file", f"This export has no file “{file[:80]}”. It has: {', '.join(sorted(known)[:10])}.")
-    if any(not (export.directory / name).exists() for name in known):
+    directory = export.directory
+    if any(not (directory / name).exists() for name in known):
         raise Conflict("The files of this export are missing on the server. Export again.", code="file_missing")
     if file or len(known) == 1:
         name = file or next(iter(known))
-        return ExportDownload(one_file(export.directory / name, known[name]), name.rpartition("/")[2], "application/octet-stream")
+        return ExportDownload(one_file(directory / name, known[name]), name.rpartition("/")[2], "application/octet-stream")
     stem = "-".join(word for word in (file_stem(export.model), export.format, export.quantization) if word)
     tag = hashlib.sha256(repr(sorted(known.items())).encode()).hexdigest()
-    files = [(f"{stem}/{name}", export.directory / name) for name in sorted(known)]
+    files = [(f"{stem}/{name}", directory / name) for name in sorted(known)]
     archive = tar_archive(files, time=int(export.created_at.timestamp()), tag=tag)
     return ExportDownload(archive, f"{stem}.tar", "application/x-tar")

@@ -55,7 +55,7 @@ def _row(model: LanguageModel, format: str, quantization: str) -> Export:
 
 
 def _complete(export: Export) -> bool:
-    return all((export.directory / file["path"]).exists() for file in export.files)
+    return store.has(export.place, *(file["path"] for file in export.files))
 
 
 def _refuse_disk(export: Export) -> None:

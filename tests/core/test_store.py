@@ -65,6 +65,14 @@ def test_a_file_travels_and_is_fetched_once(on, monkeypatch):
     assert [path.name for path in here.parent.iterdir()] == ["rows"]  # no debris
 
 
+def test_whether_a_tree_has_files_is_told_without_bringing_it(on):
+    store.publish(write(on("a") / "models" / "5", weights="one", config="{}"))
+    there = on("b") / "models" / "5"
+    assert store.has(there, "weights", "config") and not store.has(there, "weights", "card") and not there.exists()
+    (store.here(there) / "weights").unlink()
+    assert store.has(there, "config") and not store.has(there, "weights"), "what was lost here is not brought again"
+
+
 def test_without_a_bucket_nothing_happens(settings, tmp_path):
     settings.DATA_DIR = tmp_path
     path = tmp_path / "models" / "1"
