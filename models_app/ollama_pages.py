@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import messages
@@ -11,7 +12,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from finetune.core.errors import DomainError
 from finetune.core.pages import refuse, render_page
-from models_app.models import LanguageModel, OllamaCopy
+from models_app.models import OllamaCopy
 from models_app.ollama_api import own_copy
 from models_app.ollama_forms import ImportForm, ServerForm
 from models_app.pages import find_model
@@ -27,7 +28,7 @@ from models_app.services.remove_ollama import remove_ollama
 def server(request: HttpRequest) -> HttpResponse:
     """Whether it answers, what it has, what of that we made; and which server it is."""
     if request.method == "GET" and request.htmx and not request.htmx.boosted:  # type: ignore[attr-defined]
-        return render_page(request, "models/ollama.html", _copies(request), fragment="made")
+        return render_page(request, "models/ollama.html", _shown(OllamaCopy.objects.for_user(request.user)), fragment="made")
     form = ServerForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
@@ -40,13 +41,12 @@ def server(request: HttpRequest) -> HttpResponse:
     found = describe_ollama(owner=request.user)
     if not form.is_bound:
         form = ServerForm(initial={"server": found.url})
-    context = {"found": found, "form": form, **_copies(request)}
+    context = {"found": found, "form": form, **_shown(found.copies)}
     return render_page(request, "models/ollama.html", context, status=422 if request.method == "POST" else 200)
 
 
-def _copies(request: HttpRequest, **only: LanguageModel) -> dict[str, Any]:
+def _shown(copies: Iterable[OllamaCopy]) -> dict[str, Any]:
     """What we made, with how far each import is, and whether one is under way."""
-    copies = OllamaCopy.objects.for_user(request.user).filter(**only).select_related("model")
     rows = [(copy, bar_of_copy(copy)) for copy in copies]
     return {"rows": rows, "busy": any(copy.busy for copy, _ in rows)}
 
@@ -75,7 +75,7 @@ def bring(request: HttpRequest, pk: int) -> HttpResponse:
         else:
             messages.success(request, f"“{copy}” is on its way to {copy.server}.")
             return redirect("model-ollama", pk)
-    context = {"model": model, "form": form, "url": server_of(request.user), **_copies(request, model=model)}
+    context = {"model": model, "form": form, "url": server_of(request.user), **_shown(model.ollama_copies.all())}
     refused = request.method == "POST"
     return render_page(
         request, "models/ollama_import.html", context, fragment="" if refused else "made", status=422 if refused else 200

@@ -26,7 +26,7 @@ class Described:
 def describe_ollama(*, owner: Any) -> Described:
     """Ask the server that `owner` chose, or the installation's. Never raises for one that does not answer."""
     url, allowed = server_of(owner), ollama.allowed_addresses()
-    copies = list(OllamaCopy.objects.for_user(owner).select_related("model"))
+    copies = list(OllamaCopy.objects.for_user(owner))
     try:
         version, models = ollama.version(url), ollama.list_models(url)
     except Unavailable as error:
