@@ -20,7 +20,7 @@ KNOWN_SECONDS, CLOSED_SECONDS = 86_400, 600  # how long a file, or that one may 
 
 def read_configs(owner: Any, found: list[HubModel], *, token: str = "") -> dict[str, dict[str, Any]]:
     """repo_id → config.json of those that came in time; one that comes later is there the next time. Never raises."""
-    keys = {model.repo_id: _key(owner, model) for model in found if model.commit}
+    keys = {model.repo_id: _key(owner, model, token) for model in found if model.commit}
     known = cache.get_many(list(keys.values()))
     configs = {repo_id: known[key] for repo_id, key in keys.items() if key in known}
     missing = [model for model in found if model.commit and model.repo_id not in configs]
@@ -34,7 +34,7 @@ def _asked(missing: list[HubModel], keys: dict[str, str], token: str) -> dict[st
     asked = {threads.submit(_read, model, keys[model.repo_id], token): model.repo_id for model in missing}
     done, _ = wait(asked, timeout=SECONDS)
     threads.shutdown(wait=False, cancel_futures=True)
-    return {asked[each]: each.result() for each in done if not each.cancelled()}
+    return {asked[each]: each.result() for each in done}
 
 
 def _read(model: HubModel, key: str, token: str) -> dict[str, Any]:
@@ -47,8 +47,8 @@ def _read(model: HubModel, key: str, token: str) -> dict[str, Any]:
     return config
 
 
-def _key(owner: Any, model: HubModel) -> str:
-    """Each person's own where not everybody may read it."""
-    whose = owner.pk if model.private or model.gated else ""
+def _key(owner: Any, model: HubModel, token: str) -> str:
+    """Each person's own where not everybody may read it; what was refused without a token says nothing about one."""
+    whose = f"{owner.pk} {bool(token)}" if model.private or model.gated else ""
     name = f"{settings.HF_ENDPOINT} {model.repo_id}@{model.commit} {whose}"
     return f"hub-config:{hashlib.sha256(name.encode()).hexdigest()}"

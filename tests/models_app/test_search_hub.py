@@ -74,6 +74,14 @@ def test_results_go_without_a_configuration_that_does_not_come(
     assert len(stocked.requests) == asked + 3  # the search, and the two files that were not to be had
 
 
+def test_a_gated_configuration_is_asked_for_again_once_there_is_a_token(hub: LoopbackHub, alice: User, tiny_dir: Path) -> None:
+    add_model(hub, "org/gated", tiny_dir, gated=True)
+    assert search_hub(owner=alice, q="gated")[0][0].context_length is None
+    hub.add_token("hf_alice")
+    store_token(alice, "hf_alice")
+    assert search_hub(owner=alice, q="gated")[0][0].context_length == 256
+
+
 def test_it_sorts_filters_and_pages(stocked: LoopbackHub, alice: User) -> None:
     def found(**wanted: Any) -> list[str]:
         return names(search_hub(owner=alice, **wanted)[0])
