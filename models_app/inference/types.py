@@ -31,9 +31,9 @@ class Sampling:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """`text` is without what the model thought first; that is `thinking`. `prompt_tokens` counts what was read, `tokens` what was generated, `seconds` is generation
-    without loading, `first_token_seconds` the part of it before the first token, `load_seconds` what came before: loading, and
-    waiting for others. `stop_reason` is stop, length or cancelled."""
+    """`text` is without what the model thought first; that is `thinking`. `prompt_tokens` counts what was read, `tokens` what was
+    generated, `seconds` is generation without loading, `first_token_seconds` the part of it before the first token, `load_seconds` what
+    came before: loading, and waiting for others. `stop_reason` is stop, length or cancelled."""
 
     text: str
     thinking: str = ""

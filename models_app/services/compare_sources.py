@@ -19,8 +19,8 @@ def compare_sources(
     *, owner: User, sources: list[str], messages: list[dict[str, str]], params: Params, blind: bool = False
 ) -> tuple[Comparison, str]:
     """(the comparison, the request's id for `follow`). The answers come as those of sides A, B, …; in a blind comparison the sides are
-    shuffled and nothing but the text comes with them. When all have answered, the worker keeps the answers in the row; one that can't leaves the
-    others alone.
+    shuffled and nothing but the text comes with them. When all have answered, the worker keeps the answers in the row; one that can't
+    leaves the others alone.
 
     Invalid, naming the field, for fewer than two or more than four sources, one named twice or not the owner's, an empty prompt, or
     parameters out of range; Conflict when one is not ready; Unavailable when the broker does not answer.

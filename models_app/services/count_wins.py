@@ -13,7 +13,8 @@ from models_app.services.vote_comparison import NONE, TIE
 
 def count_wins(*, owner: User) -> dict[str, list[dict[str, Any]]]:
     """{pairs, families}: each [{a, b, wins_a, wins_b, ties, votes, rate_a}], the most voted first. Of a vote among several the best one
-    won against each other; the others say nothing about each other, and one that could not answer nothing at all. A tie counts half for both in the rate; "none" counts as a tie.
+    won against each other; the others say nothing about each other, and one that could not answer nothing at all. A tie counts half for
+    both in the rate; "none" counts as a tie.
     """
     votes = Comparison.objects.for_user(owner).exclude(vote="").values_list("sides", "vote")
     pairs: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0, 0])

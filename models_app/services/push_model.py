@@ -46,10 +46,11 @@ def push_model(
 ) -> LanguageModel:
     """The model at once, its `push_status` queued; a worker uploads it, with a model card, as one commit.
 
-    `merge` uploads an adapter merged into its base, tensor by tensor where the adapter is plain (inference/merge_plan.py). A repository that an earlier version of
-    this family made gets the next commit. Refuses: a base model, a name that can't be one or an owner that is not the person or an
-    organisation of theirs (Invalid); a token that may only read (Forbidden); no token, a push that is under way, a repository
-    that holds something else or is not as private as asked, too little memory or disk to merge (Conflict); a silent Hub (Unavailable).
+    `merge` uploads an adapter merged into its base, tensor by tensor where the adapter is plain (inference/merge_plan.py). A repository
+    that an earlier version of this family made gets the next commit. Refuses: a base model, a name that can't be one or an owner that
+    is not the person or an organisation of theirs (Invalid); a token that may only read (Forbidden); no token, a push that is under
+    way, a repository that holds something else or is not as private as asked, too little memory or disk to merge (Conflict); a silent
+    Hub (Unavailable).
     """
     repo_id = _checked(model, repo_id, merge)
     token = stored_token(model.owner)
@@ -188,7 +189,10 @@ def _merge(model: LanguageModel, progress: Path, content: Path, report: _Report)
     progress.unlink(missing_ok=True)
     report.merging(0, None)
     places = (str(model.base_model.directory), str(model.directory), str(content))  # type: ignore[union-attr]
-    follow = lambda: report.merging(*(read_progress(progress) or (0, None)))  # noqa: E731
+
+    def follow() -> None:
+        report.merging(*(read_progress(progress) or (0, None)))
+
     run_program("merge", *places, "--progress", str(progress), on_wait=follow, what="Merging")
 
 

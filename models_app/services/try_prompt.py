@@ -33,8 +33,11 @@ MAX_MODELS = 8
 MAX_NEW_TOKENS = 4096
 MAX_STOPS, MAX_STOP_LENGTH = 8, 100
 WORKER = "inference"  # the worker's heartbeat while it generates
-NOTHING: dict[str, Any] = {"text": "", "thinking": "", "prompt_tokens": 0, "tokens": 0, "seconds": 0.0, "first_token_seconds": None, "load_seconds": 0.0,
-           "tokens_per_second": 0.0, "stop_reason": "failed"}  # fmt: skip
+# What an answer that did not come has in place of numbers.
+NOTHING: dict[str, Any] = {
+    "text": "", "thinking": "", "prompt_tokens": 0, "tokens": 0, "seconds": 0.0, "first_token_seconds": None, "load_seconds": 0.0,
+    "tokens_per_second": 0.0, "stop_reason": "failed",
+}  # fmt: skip
 NO_WORKER = "The inference worker does not answer. Check that a worker for the queue “inference” is running, then try again."
 LOST_WORKER = "The inference worker stopped in the middle of the answer. Try again."
 
@@ -203,11 +206,9 @@ def gather(*, request_id: str) -> list[dict[str, Any]]:
     if failed and not outputs:
         first = next(failed[name] for name in texts if name in failed)
         raise Conflict(first["message"], code=first["code"])
-    answers = {
-        name: {"text": texts[name][False], "thinking": texts[name][True].rstrip(), **facts} for name, facts in outputs.items()
-    }
-    refusals = {name: {**NOTHING, "error": message["message"]} for name, message in failed.items()}
-    return [{"model_id": name, "error": "", **(answers | refusals)[name]} for name in texts if name in answers or name in refusals]
+    found = {name: {"text": texts[name][False], "thinking": texts[name][True].rstrip(), **facts} for name, facts in outputs.items()}
+    found |= {name: {**NOTHING, "error": message["message"]} for name, message in failed.items()}
+    return [{"model_id": name, "error": "", **found[name]} for name in texts if name in found]
 
 
 # --- the background half: runs in the inference worker ------------------------------------------------------
