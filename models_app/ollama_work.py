@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from pathlib import Path
@@ -17,6 +18,7 @@ from models_app.models import Export, LanguageModel, OllamaCopy
 from models_app.ollama_files import Blob, adapter_blob, safetensors_blobs
 from models_app.ollama_kinds import SERVERS
 from models_app.programs import run_program
+from models_app.services.cancel_export import cancel_export
 from models_app.services.export_model import ACTIVE as EXPORTING
 from models_app.services.export_model import build, export_model
 
@@ -75,9 +77,8 @@ class OllamaWork:
         """The model's export of that kind, made here unless it is there; another worker that is at it is waited for."""
         asked = Export.objects.filter(model=model, format=format, quantization=kind, status__in=EXPORTING).exists()
         export = export_model(model=model, format=format, quantization=kind)
-        if export.busy and not asked:  # so that it ends with the import when that is cancelled
-            self.copy.wanted = {**self.copy.wanted, "export": export.pk}
-            self._keep(wanted=self.copy.wanted)
+        if export.busy and not asked:
+            self._own(export)
         self._tell("exporting")
         while export.busy:
             build(export.pk)
@@ -88,6 +89,15 @@ class OllamaWork:
         if export.status != Export.Status.READY:
             raise Conflict(export.error or "The export that Ollama needs was cancelled.", code="export_failed")
         return export
+
+    def _own(self, export: Export) -> None:
+        """Note that it is ours, so that it ends with the import when that is cancelled, also in this very moment."""
+        try:
+            self._keep(wanted={**self.copy.wanted, "export": export.pk})
+        except Stopped:
+            with contextlib.suppress(DomainError):  # it has just ended
+                cancel_export(export=export)
+            raise
 
     def _upload(self, blob: Blob) -> None:
         """Only what the server lacks."""

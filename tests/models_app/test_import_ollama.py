@@ -20,6 +20,7 @@ from models_app.ollama_files import readable_config
 from models_app.ollama_kinds import checked_name, checked_parameters, checked_template, route_of
 from models_app.ollama_work import OllamaWork
 from models_app.services.cancel_ollama import cancel_ollama
+from models_app.services.export_model import export_model
 from models_app.services.import_ollama import import_ollama, send
 from models_app.services.reconcile_models import SILENT, reconcile_models
 from models_app.services.remove_ollama import remove_ollama
@@ -303,6 +304,22 @@ def test_cancelling_stops_the_import_and_the_export_it_began(
     assert api.post(cancel).status_code == 409
     ollama.answer = "hello"
     assert imported(whole).status == "ready"
+
+
+def test_an_export_begun_at_the_moment_of_cancelling_is_stopped_too(
+    whole: LanguageModel, ollama: LoopbackOllama, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = import_ollama(model=whole, name="tuned")
+
+    def too_late(**wanted: Any) -> Export:
+        export = export_model(**wanted)
+        cancel_ollama(copy=OllamaCopy.objects.get(pk=copy.pk))
+        return export
+
+    monkeypatch.setattr("models_app.ollama_work.export_model", too_late)
+    send(copy.pk)
+    copy.refresh_from_db()
+    assert (copy.status, copy.error, Export.objects.get().status) == ("cancelled", "", "cancelled")
 
 
 def test_cancelling_stops_an_upload(whole: LanguageModel, ollama: LoopbackOllama, monkeypatch: pytest.MonkeyPatch) -> None:
