@@ -51,8 +51,8 @@ def checked_budget(value: Any) -> Decimal | None:
 
 
 def refuse_cost(job: TrainingJob, *, confirmed: bool = False) -> None:
-    """Before a job is queued that costs money. Invalid, field `budget`, when not even the lowest estimate of what is still to do fits into what is left of the
-    job's; Conflict when its owner has no money left this month (`spending_limit`), or has to say yes to more (`confirm_cost`)."""
+    """Before a job is queued that costs money. Invalid, field `budget`, when not even the lowest estimate of what is still to do fits
+    into what is left of the job's; Conflict when its owner has no money left this month (`spending_limit`), or has to say yes to more (`confirm_cost`)."""
     if executors.load(job.executor).is_here:
         return
     foreseen = money.foreseen(job)
@@ -65,7 +65,7 @@ def refuse_cost(job: TrainingJob, *, confirmed: bool = False) -> None:
     limits = limits_of(job.owner)
     if not limits.usd_per_month:
         return
-    used = spent_this_month(job.owner, but=job)
+    used = spent_this_month(job.owner, but=job) + money.spent(job)
     most = min(foreseen["high"], left) if left is not None else foreseen["high"]
     if used + most <= limits.usd_per_month:
         return

@@ -97,6 +97,14 @@ def test_the_months_limit_blocks_or_asks(alice: User) -> None:
     spending.refuse_cost(job)
 
 
+def test_what_a_resumed_job_has_spent_counts_for_the_month(alice: User) -> None:
+    UserLimits.objects.create(user=alice, usd_per_month="5.00")
+    cost = {"estimated": {"low": 4.0, "high": 6.0}, "attempts": {"1": 4.5}}
+    job = remote_job(alice, status="failed", queued_at=datetime.now(UTC), cost=cost, progress={"fraction": 0.75})
+    with pytest.raises(Conflict, match=r"You have used \$4\.50 of your \$5\.00 for this month, and this may cost \$1\.50"):
+        spending.refuse_cost(job)
+
+
 def test_an_operators_price_comes_first_then_the_providers_then_the_list(alice: User, hub, api) -> None:  # noqa: F811
     store_token(alice)
     listed = prices.find_hardware("hf_jobs", "a10g-small")
