@@ -9,14 +9,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from finetune.core.errors import invalid_field
+from training.device_reports import worker_devices
 from training.devices import Device
 from training.engine.memory import Memory
+from training.engine.model import Device as EngineDevice
 from training.engine.options import PREFERENCE
 from training.engine.plans import Forecast, device_of
 from training.engine.quantization import obstacle
 from training.engine.shapes import ShapeError
 from training.engine.spec import Config, adapter_of, defaults_for
-from training.estimates import Wanted, calibrate, corrected_memory, foresee
+from training.estimates import Calibration, Wanted, calibrate, corrected_memory, foresee
 from training.models import TrainingJob
 
 SHORTEST = 128  # tokens; shorter rows are not worth advising
@@ -60,13 +62,14 @@ class Estimate:
 
 
 class Estimator:
-    """One question and the device it is asked about. `here` says whether its memory is shared with what runs on this machine now."""
+    """One question and the device it is asked about. `here` says whether it is this machine's, whose memory is shared with what runs
+    now; `calibration` is that of another device of its kind, where it was asked for already."""
 
-    def __init__(self, wanted: Wanted, device: Device, *, here: bool = True):
+    def __init__(self, wanted: Wanted, device: Device, *, here: bool = True, calibration: Calibration | None = None):
         self.wanted, self.device = wanted, device
         self.kind = device_of(device.kind, device.name, device.bf16)
         try:
-            self.calibration = calibrate(wanted, self.kind)
+            self.calibration = calibration or calibrate(wanted, _ran_on(device, here))
             self.found = self._foresee(wanted)
         except ShapeError as error:
             raise invalid_field("model_id", f"This model can't be estimated: {error}") from error
@@ -185,6 +188,13 @@ def _together(changes: list[Advice]) -> Iterator[Advice]:
         if advice.method is None:
             config |= advice.config
             yield Advice(f"Change together: {', '.join(f'{name} {value}' for name, value in config.items())}.", dict(config))
+
+
+def _ran_on(device: Device, here: bool) -> EngineDevice:
+    """The device that finished runs of its kind ran on: what they say of this machine's holds for a provider's as well, but a provider's
+    own speed is no measure for them."""
+    same = device if here else next((one for one in worker_devices() if one.kind == device.kind), device)
+    return device_of(same.kind, same.name, same.bf16)
 
 
 def _free_bytes(device: Device) -> int | None:

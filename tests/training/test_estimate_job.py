@@ -14,11 +14,15 @@ from datasets_app.models import Dataset
 from finetune.core.errors import Invalid
 from models_app.models import LanguageModel
 from tests.factories import make_base_model, make_dataset, make_job
-from training import row_lengths
+from training import estimates, estimator, row_lengths
 from training.devices import Device
-from training.estimator import Estimate
+from training.engine.plans import device_of
+from training.engine.spec import Config, defaults_for
+from training.estimates import Wanted, foresee
+from training.estimator import Estimate, Estimator
 from training.models import TrainingJob
 from training.services import estimate_job as module
+from training.services import estimate_places as places
 from training.services.estimate_job import estimate_job
 
 GIB = 1024**3
@@ -29,6 +33,7 @@ LLAMA_8B = {
 }  # fmt: skip
 SMALL = LLAMA_8B | {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 512}  # fmt: skip
 H100 = Device("cuda:0", "cuda", "NVIDIA H100 80GB HBM3", "rack", 80 * GIB, 0, 0.0)
+T4 = Device("cuda:0", "cuda", "Tesla T4", "old", 16 * GIB, 0, 0.0)
 RTX = Device("cuda:0", "cuda", "NVIDIA GeForce RTX 4090", "desk", 24 * GIB, 0, 0.0)
 
 
@@ -162,6 +167,29 @@ def test_a_similar_run_corrects_the_estimate(alice: User, small: LanguageModel, 
     assert after.memory_bytes["expected"] == pytest.approx(1.2 * before.memory_bytes["expected"], rel=0.05)
     spread = after.duration_seconds.high / after.duration_seconds.low
     assert spread < before.duration_seconds.high / before.duration_seconds.low
+
+
+def test_runs_here_say_nothing_of_how_fast_a_providers_device_is(
+    alice: User, large: LanguageModel, dataset: Dataset, on: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that took what was foreseen for this machine's device corrects nothing, and is looked at once for each kind of device."""
+    for asker in (estimator, places):
+        monkeypatch.setattr(asker, "worker_devices", lambda: [T4])
+    wanted = Wanted(large, dataset, "lora", Config(**defaults_for("lora")))
+    blind = foresee(wanted, device_of(T4.kind, T4.name))
+    make_job(
+        alice, model=large, dataset=dataset, status="succeeded", train_split="train", finished_at=timezone.now(),
+        progress={"elapsed_seconds": blind.training_seconds}, metrics={"num_tokens": blind.work.tokens},
+        memory={"peak_bytes": blind.memory.expected, "device": "cuda"},
+    )  # fmt: skip
+    assert foresee(wanted, device_of(H100.kind, H100.name)).training_seconds < blind.training_seconds / 2
+    here, there = Estimator(wanted, T4), Estimator(wanted, H100, here=False)
+    assert (here.calibration.seconds, there.calibration.seconds) == (pytest.approx(1.0), pytest.approx(1.0))
+    assert here.calibration.memory == pytest.approx(1.0, rel=0.01)
+    looked: list[str] = []
+    monkeypatch.setattr(estimates, "_finished", lambda kind: looked.append(kind) or [])
+    places.estimate_places(owner=alice, model_id=large.pk, dataset_id=dataset.pk, method="lora")
+    assert sorted(looked) == ["cpu", "cuda"]
 
 
 def test_a_run_that_failed_teaches_nothing(alice: User, small: LanguageModel, dataset: Dataset, on: Any) -> None:

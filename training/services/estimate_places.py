@@ -50,23 +50,20 @@ def estimate_places(
     """
     refuse_unknown_choice(method=method, executor="local")
     wanted = wanted_run(owner, model_id, dataset_id, method, train_split, eval_split, config)
-    known: dict[tuple[Any, ...], Estimator] = {}
-    found = [_here(wanted)]
+    here = Estimator(wanted, worker_devices()[0])
+    known: dict[tuple[Any, ...], Estimator] = {(): here}
+    found = [_said(here, "local", "", here.free, Range(0.0, 0.0))]
     for name in executors.remote_names():
         found += [_there(wanted, name, machine, known) for machine in prices.hardware(name)]
     return found
 
 
-def _here(wanted: Wanted) -> MachineEstimate:
-    device = Estimator(wanted, worker_devices()[0])
-    return _said(device, "local", "", device.free, Range(0.0, 0.0))
-
-
 def _there(wanted: Wanted, executor: str, machine: Hardware, known: dict[tuple[Any, ...], Estimator]) -> MachineEstimate:
-    """Machines with the same device are foreseen once."""
+    """Machines with the same device are foreseen once, and finished runs are looked at once for each kind of device."""
     kind = (machine.kind, SEVERAL.sub("", machine.name), machine.memory_bytes)
     if kind not in known:
-        known[kind] = Estimator(wanted, device_at(executor, machine), here=False)
+        calibration = next((one.calibration for one in known.values() if one.device.kind == machine.kind), None)
+        known[kind] = Estimator(wanted, device_at(executor, machine), here=False, calibration=calibration)
     asked = known[kind]
     cost = Range(**money.estimate(executor, machine.price_per_hour, asdict(asked.duration())))
     few = wanted.config.num_gpus > (machine.count if machine.kind == "cuda" else 1)
