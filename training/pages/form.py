@@ -131,7 +131,7 @@ def _new_page(request: HttpRequest, form: JobForm, *, status: int = 200) -> Http
     missing = _missing(form)
     context = {
         "form": form,
-        "places": form.places(),
+        "places": form.places,  # called by the whole page only: the options alone show none
         "missing": missing,
         "obstacle": form.obstacle(),
         "making": bool(missing) and _sample_is_being_made(request),
