@@ -70,7 +70,7 @@ examples: setup $(VENV)/.test-packages ## record the API answers that its schema
 	RECORD_ANSWERS=1 $(BIN)/pytest -q tests/accounts tests/dashboard tests/datasets_app tests/models_app tests/openai tests/training
 	@$(MAKE) openapi
 
-bench: setup ## measure start-up; results are JSON
+bench: setup ## measure start-up, training, reading, estimates; results are JSON
 	@for file in bench/*.py; do $(BIN)/python -m bench.$$(basename $$file .py) || exit 1; done
 
 bench-load: setup $(VENV)/.test-packages ## how it bears load: recording, long jobs, watchers, large data, 200 people, a soak: an hour; results are JSON
