@@ -214,6 +214,7 @@ CELERY_BEAT_SCHEDULE = {
     "refresh-prices": {"task": "training.services.refresh_prices.refresh", "schedule": crontab(hour=5, minute=10)},
     "prune-files": {"task": "finetune.operations.services.prune_files.prune", "schedule": crontab(hour=4, minute=20)},
     "remove-accounts": {"task": "finetune.operations.services.delete_account.remove_accounts", "schedule": 30.0},
+    "reconcile-archives": {"task": "finetune.operations.services.reconcile_archives.reconcile", "schedule": 60.0},
     "reconcile-models": {"task": "models_app.services.reconcile_models.reconcile", "schedule": 60.0},
     "reconcile-evaluations": {"task": "models_app.services.reconcile_evaluations.reconcile", "schedule": 60.0},
 }

@@ -7,11 +7,13 @@ import os
 import shutil
 import zipfile
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import IO
 
 from celery import shared_task
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from accounts import audit
@@ -27,14 +29,14 @@ Status = DataArchive.Status
 IN_MAKING = (Status.WAITING, Status.MAKING)
 KEEP = timedelta(days=7)
 LOST = timedelta(minutes=15)  # without a word from the worker that makes it
+GIVEN_UP = {"status": Status.FAILED, "error": "Its worker was lost. Ask for it again."}
 CHUNK = 1024**2
 
 
 def export_data(*, user: User) -> DataArchive:
     """An archive that a worker makes from now on, or the one that is being made already. The person is told when it is ready; it can
     be downloaded for a week or until the next one is ready. Refuses nothing."""
-    lost = DataArchive.objects.filter(owner=user, status__in=IN_MAKING, touched_at__lt=timezone.now() - LOST)
-    lost.update(status=Status.FAILED, error="Its worker was lost. Ask for it again.")
+    silent_archives().filter(owner=user, status__in=IN_MAKING).update(**GIVEN_UP)
     try:
         with transaction.atomic():
             archive = DataArchive.objects.create(owner=user, total=count(user))
@@ -43,6 +45,11 @@ def export_data(*, user: User) -> DataArchive:
         return DataArchive.objects.get(owner=user, status__in=IN_MAKING)
     audit.record("export data", actor=user, target=user)
     return archive
+
+
+def silent_archives() -> QuerySet[DataArchive]:
+    """Those that nobody has touched for so long that, unless they have ended, nobody is at them."""
+    return DataArchive.objects.filter(touched_at__lt=timezone.now() - LOST)
 
 
 @shared_task
@@ -57,7 +64,7 @@ def make_archive(pk: int) -> None:
         _write(archive, staged)
         sha256, size = sha256_of(staged), staged.stat().st_size
         os.replace(staged, archive.file)
-        store.publish(archive.file)
+        store.publish(archive.file, beat=partial(_touch, archive))
     except (OSError, Unavailable) as error:
         logger.exception("Archive %s could not be made.", pk)
         staged.unlink(missing_ok=True)
@@ -82,6 +89,11 @@ def _write(archive: DataArchive, staged: Path) -> None:
 
 def _count(archive: DataArchive) -> None:
     archive.done += 1
+    _touch(archive)
+
+
+def _touch(archive: DataArchive) -> None:
+    """It is being made: reconcile_archives sees that somebody is at it."""
     DataArchive.objects.filter(pk=archive.pk, status=Status.MAKING).update(done=archive.done, touched_at=timezone.now())
 
 
