@@ -18,7 +18,7 @@ from finetune.operations.retention import removable
 from finetune.operations.services import export_data as exporting
 from finetune.operations.services.export_data import export_data, make_archive
 from models_app.trials import Comparison
-from tests.factories import make_dataset, make_event, make_job
+from tests.factories import make_base_model, make_dataset, make_event, make_job
 
 SECRETS = ("hf_secret_token", "a-long-enough-passphrase")
 
@@ -115,6 +115,15 @@ def test_it_expires(filled: User, page: Any, api: Any) -> None:
     assert api.get("/api/auth/archive/download").json()["code"] == "no_archive"
     assert archive.file in {found.path for found in removable()}
     assert "has expired" in page.get("/settings/data").content.decode()
+
+
+def test_drafts_and_jobs_of_every_state_are_in_it(alice: User) -> None:
+    base = make_base_model(alice)
+    jobs = [make_job(alice, model=base, status=status) for status in ("draft", "queued", "running", "failed", "cancelled")]
+    archive = made(alice)
+    assert (archive.status, archive.error) == ("ready", "")
+    names = zipfile.ZipFile(archive.file).namelist()
+    assert {f"jobs/{job.pk}/job.json" for job in jobs} <= set(names)
 
 
 def test_the_day_it_is_removed_is_told(filled: User) -> None:

@@ -12,6 +12,7 @@ from django.utils import timezone
 from accounts.models import DataArchive, User
 from finetune.core import storage, store, store_care
 from finetune.operations.checks import orphans, shared_store
+from finetune.operations.services.export_data import make_archive
 from finetune.operations.services.measure_storage import measure_storage
 from finetune.operations.services.prune_files import prune_files
 from finetune.operations.services.share_files import share_files
@@ -80,6 +81,16 @@ def test_an_archive_that_expired_goes_from_the_bucket_whoever_made_it(on: On, al
     assert [found.rule for found in prune_files()] == ["archives"] and objects() == []
     on("a")
     assert store_care.tidy() == 1 and not archive.file.exists()
+
+
+def test_an_archive_that_the_bucket_did_not_take_leaves_nothing(on: On, alice: User, monkeypatch, settings) -> None:
+    on("a")
+    archive = DataArchive.objects.create(owner=alice)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9")
+    settings.STORAGES = {**settings.STORAGES}
+    make_archive(archive.pk)
+    archive.refresh_from_db()
+    assert archive.status == "failed" and list(archive.file.parent.iterdir()) == []
 
 
 def test_quotas_count_what_other_machines_have(on: On, alice: User) -> None:

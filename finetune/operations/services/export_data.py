@@ -68,6 +68,7 @@ def make_archive(pk: int) -> None:
     except (OSError, Unavailable) as error:
         logger.exception("Archive %s could not be made.", pk)
         staged.unlink(missing_ok=True)
+        forget_archive(archive)
         words = f"It could not be written: {getattr(error, 'strerror', error)}. Ask an operator to look at the disk, then ask for it again."
         DataArchive.objects.filter(pk=pk, status=Status.MAKING).update(status=Status.FAILED, error=words[:300])
         return
