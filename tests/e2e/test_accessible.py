@@ -84,6 +84,6 @@ def _too_wide(page: Page, width: int = 0) -> list[str]:
         page.set_viewport_size({"width": width, "height": 900})
     beyond = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
     with contextlib.suppress(TimeoutError):  # charts are drawn anew a moment after their room has changed
-        page.wait_for_function(f"{beyond} <= 0", timeout=2000)
+        page.wait_for_function(f"() => {beyond} <= 0", timeout=2000)  # an expression would be compiled again, which pages forbid
     wide = page.evaluate(beyond)
     return [f"is {wide} px wider than {width or 'the screen'}"] if wide > 0 else []
