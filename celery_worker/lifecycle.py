@@ -71,7 +71,7 @@ def _ready_to_train(worker: str) -> None:
     try:
         stop_superseded()
         reconcile_jobs()
-    except Exception:  # beat does the same in a moment; a worker must not die of it
+    except Exception:  # a worker must not die of it; beat looks for such jobs again in a moment
         logger.exception("Could not look for jobs left running.")
 
 
