@@ -13,6 +13,7 @@ from training.engine.rundir import RunDir
 from training.event_log import storable
 from training.executors import AccessRefused
 from training.models import TrainingJob
+from training.run_files import starting_point
 from training.services.read_log import read_tail
 
 LOG_LINES = 40
@@ -48,11 +49,19 @@ def told_by_provider(run: RunDir, cause: dict[str, Any]) -> dict[str, Any] | Non
 
 def budget_reached(run: RunDir, job: TrainingJob) -> dict[str, Any]:
     """For a run that was stopped because its money is used up."""
-    newest = checkpoints.newest(run.checkpoints)[0]
+    newest = checkpoints.newest(run.checkpoints)[0] or _begun_with(job)
     kept = f"its checkpoint of step {newest.step} is kept" if newest else "it had not written a checkpoint yet"
     message = f"The job's budget of ${job.budget} is used up, so it was stopped; {kept}."
     hint = f"Raise the job's budget and resume: it goes on {'where it stopped' if newest else 'from the beginning'}."
     return describe(run, code="budget_reached", message=message, hint=hint)
+
+
+def _begun_with(job: TrainingJob) -> checkpoints.Checkpoint | None:
+    """The checkpoint that the present attempt began with: without one of its own, the next begins with it again."""
+    start = starting_point(job)
+    if start.checkpoint:
+        return checkpoints.open_checkpoint(start.checkpoint)
+    return checkpoints.newest(start.directory)[0] if start.directory else None
 
 
 def access_refused(run: RunDir, error: Exception) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from accounts.models import User, UserLimits
 from tests.factories import make_base_model, make_job
 from tests.training.executors.conftest import store_token
 from training import failures, money
+from training.engine import checkpoints
 from training.engine.rundir import RunDir
 from training.models import TrainingJob
 from training.phases import stations
@@ -88,6 +89,12 @@ def test_what_is_said_of_a_used_up_budget_is_true_of_the_checkpoint(alice: User)
     told = failures.budget_reached(RunDir(job.run_dir), job)
     assert "had not written a checkpoint" in told["message"]
     assert "from the beginning" in told["hint"]
+    first = RunDir(job.run_dir).checkpoints
+    checkpoints.commit(checkpoints.stage(first, 8), first, 8)
+    job.attempt = 2  # it began with the first one's, and has written none of its own
+    told = failures.budget_reached(RunDir(job.run_dir), job)
+    assert "its checkpoint of step 8 is kept" in told["message"]
+    assert "where it stopped" in told["hint"]
 
 
 def test_a_distant_run_passes_its_stations_in_order(alice: User, page: Client) -> None:
