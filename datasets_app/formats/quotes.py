@@ -50,8 +50,12 @@ def told(body: Any, offsets: Any, quoted: Quoted) -> tuple[Any, Any] | None:
 
     chars = np.frombuffer(body, np.uint8)
     lines = len(offsets) - 1
-    controls = sum(byte < 32 for byte in quoted.end)
-    if not lines or chars[-1] != NEWLINE or np.count_nonzero(chars < 32) != controls * lines:
+    line_end = quoted.end.rpartition(b"}")[2]
+    if not lines or np.count_nonzero(chars < 32) != len(line_end) * lines:
+        return None
+    if not _same(
+        chars, offsets[1:] - len(line_end), line_end
+    ).all():  # one that lacks its carriage return would hide a tab of another
         return None
     escapes = np.flatnonzero(chars == BACKSLASH)
     if len(escapes) > MOST_ESCAPES * len(chars):
@@ -165,6 +169,8 @@ def _same(chars: Any, starts: Any, literal: bytes) -> Any:
     import numpy as np
 
     same = np.ones(len(starts), bool)
+    if not len(starts):  # a block may be shorter than the literal
+        return same
     if len(literal) < 8:
         for place, byte in enumerate(literal):
             same &= chars[starts + place] == byte
