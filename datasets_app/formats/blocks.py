@@ -59,7 +59,8 @@ def blocks_of(source: Source, limit: int = MAX_ROW_BYTES) -> Iterator[Block | No
             return
         rest = block[whole:]
         if len(rest) > limit:
-            rest = _passed_over(source.stream)
+            _pass_over(source.stream)
+            rest = b""
             yield None
 
 
@@ -84,11 +85,10 @@ def _behind_last_newline(block: Block) -> int:
     return 0
 
 
-def _passed_over(stream: Any) -> Block:
+def _pass_over(stream: Any) -> None:
     """Read on to the end of the line."""
     while (piece := stream.readline(BLOCK)) and not piece.endswith(b"\n"):
         pass
-    return b""
 
 
 def checked_blocks(source: Source, check: Callable[[Block | None], Checked]) -> Iterator[Checked]:

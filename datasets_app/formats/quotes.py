@@ -53,9 +53,8 @@ def told(body: Any, offsets: Any, quoted: Quoted) -> tuple[Any, Any] | None:
     line_end = quoted.end.rpartition(b"}")[2]
     if not lines or np.count_nonzero(chars < 32) != len(line_end) * lines:
         return None
-    if not _same(
-        chars, offsets[1:] - len(line_end), line_end
-    ).all():  # one that lacks its carriage return would hide a tab of another
+    # As many in all, and every line has its own: one that lacks its carriage return would hide a tab of another.
+    if not _same(chars, offsets[1:] - len(line_end), line_end).all():
         return None
     escapes = np.flatnonzero(chars == BACKSLASH)
     if len(escapes) > MOST_ESCAPES * len(chars):
