@@ -26,6 +26,11 @@ def gates_of_owner(owner: Any) -> dict[str, float]:
     return QualityGates.objects.filter(owner=owner).values_list("gates", flat=True).first() or {}
 
 
+def shown(gates: dict[str, float]) -> list[dict[str, str]]:
+    """For a page: each with the title of its rule; 5 %, not 5.0 %."""
+    return [{"rule": rule, "title": title_of(rule), "tolerated": f"{tolerated:g}"} for rule, tolerated in gates.items()]
+
+
 def judge(gates: dict[str, float], problems: Problems, rows: int) -> bool:
     """Whether every gate is passed; each one that is not becomes a problem in words."""
     found = failures(gates, problems.counts, rows)

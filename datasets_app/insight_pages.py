@@ -14,7 +14,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from datasets_app.differing import differing
 from datasets_app.formats.rules import RULES, title_of
-from datasets_app.gates import gates_of
+from datasets_app.gates import gates_of, shown
 from datasets_app.insight_forms import CheckForm, GatesForm, SplitForm
 from datasets_app.models import Dataset, Measurement
 from datasets_app.services.cancel_measurement import cancel_measurement
@@ -62,9 +62,6 @@ def _problems(request: HttpRequest, dataset: Dataset, *, status: int = 200, **fo
     models = tokenizers_of(request, dataset.checks.get("tokenizer_model_id"))
     wanted = request.GET.get("severity", "")
     checks = {"tokenizer_model_id": dataset.checks.get("tokenizer_model_id"), "max_length": dataset.checks.get("max_length")}
-    gates = [
-        {"rule": rule, "title": title_of(rule), "tolerated": f"{tolerated:g}"} for rule, tolerated in gates_of(dataset).items()
-    ]
     context = {
         "dataset": dataset,
         "tab": "problems",
@@ -72,7 +69,7 @@ def _problems(request: HttpRequest, dataset: Dataset, *, status: int = 200, **fo
         "severity": wanted,
         "counts": {level: sum(group["severity"] == level for group in groups) for level in ("error", "warning", "info")},
         "fixable": [group for group in groups if group["fix"]],
-        "gates": gates,
+        "gates": shown(gates_of(dataset)),
         "check_form": CheckForm(models=models, initial=checks),
         "gates_form": GatesForm(),
         **forms,

@@ -10,8 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_http_methods
 
-from datasets_app.formats.rules import title_of
-from datasets_app.gates import gates_of_owner
+from datasets_app.gates import gates_of_owner, shown
 from datasets_app.insight_forms import GatesForm
 from datasets_app.models import Dataset
 from datasets_app.services.mix_datasets import MOST_ROWS, Part, mix_datasets
@@ -92,6 +91,5 @@ def own_gates(request: HttpRequest) -> HttpResponse:
             set_gates(owner=request.user, gates=own)  # type: ignore[arg-type]
             messages.success(request, "Saved. They hold for every file that is read from now on.")
             return redirect("own-gates")
-    gates = [{"rule": rule, "title": title_of(rule), "tolerated": f"{tolerated:g}"} for rule, tolerated in own.items()]
     status = 400 if request.method == "POST" else 200
-    return render_page(request, "datasets/gates.html", {"form": form, "gates": gates}, status=status)
+    return render_page(request, "datasets/gates.html", {"form": form, "gates": shown(own)}, status=status)
