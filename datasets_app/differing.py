@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from datasets_app.doctor.fixes import TURNS
+from datasets_app.doctor.texts import shared_start
 
 AROUND, MOST = 300, 4000  # characters shown before and after a change, and of it
 
@@ -29,14 +30,9 @@ def _marked(one: dict[str, Any], other: dict[str, Any]) -> tuple[dict[str, Any],
     old, new = one.get("content"), other.get("content")
     if not isinstance(old, str) or not isinstance(new, str) or old == new:
         return one, other
-    begin = _alike(old, new)
-    end = _alike(old[begin:][::-1], new[begin:][::-1])
+    begin = len(shared_start(old, new))
+    end = len(shared_start(old[begin:][::-1], new[begin:][::-1]))
     return one | {"parts": _parts(old, begin, end)}, other | {"parts": _parts(new, begin, end)}
-
-
-def _alike(one: str, other: str) -> int:
-    """How many characters both begin with."""
-    return next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
 
 
 def _parts(text: str, begin: int, end: int) -> list[dict[str, Any]]:
@@ -45,7 +41,7 @@ def _parts(text: str, begin: int, end: int) -> list[dict[str, Any]]:
     before, after = text[max(0, begin - AROUND) : begin], text[stop : stop + AROUND]
     return [
         {"text": ("…" if begin > AROUND else "") + before, "changed": False},
-        {"text": _visible(text[begin:stop][:MOST]), "changed": True},
+        {"text": _visible(text[begin:stop][:MOST]) + ("…" if stop - begin > MOST else ""), "changed": True},
         {"text": after + ("…" if end > AROUND else ""), "changed": False},
     ]
 

@@ -158,3 +158,9 @@ def _characters(text: str) -> Iterator[tuple[str, str, int]]:
             yield "shouting", f"{upper * 100 // (upper + lower)} % of the letters are capitals.", 0
         if len(raw.translate(None, _LETTERS)) > 0.6 * len(raw):
             yield "garbled", "Most of the text is neither letters nor digits.", 0
+
+
+def shared_start(one: str, other: str) -> str:
+    """What both begin with."""
+    length = next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+    return one[:length]

@@ -11,6 +11,7 @@ import msgspec
 
 from datasets_app.doctor.languages import guess
 from datasets_app.doctor.repeats import Repeats
+from datasets_app.doctor.texts import shared_start
 from datasets_app.formats.minhash import Sketches
 from datasets_app.formats.problems import Problem
 from datasets_app.formats.splits import answer_text, prompt_text
@@ -74,9 +75,9 @@ class Together:
         self.prompts_differ = self.prompts_differ or asked != self.prompt
         self.answers_differ = self.answers_differ or answer != self.answer
         if self.start and not asked.startswith(self.start):
-            self.start = _shared(self.start, asked)
+            self.start = shared_start(self.start, asked)
         if self.end and not answer.endswith(self.end):
-            self.end = _shared(self.end[::-1], answer[::-1])[::-1]
+            self.end = shared_start(self.end[::-1], answer[::-1])[::-1]
         if self.answers is not None:
             self.answers[answer[: ANSWER + 1]] += 1
             if len(self.answers) > CLASSES or len(answer) > ANSWER:
@@ -160,9 +161,3 @@ class Together:
             code = self.codes[number]
             if code and code != main:
                 yield self._about(row, "mixed_languages", f"Looks like {code}; most rows look like {main}.")
-
-
-def _shared(one: str, two: str) -> str:
-    """The beginning both have."""
-    length = next((at for at, (a, b) in enumerate(zip(one, two, strict=False)) if a != b), min(len(one), len(two)))
-    return one[:length]

@@ -215,3 +215,10 @@ def test_what_differs_is_marked_even_where_it_is_a_blank() -> None:
     before, after = (found[side]["messages"][0]["parts"] for side in ("before", "after"))
     assert [part["text"] for part in before[1:]] == ["·⏎\n", ""]
     assert (before[0]["text"][0], before[0]["text"][-4:], after[1]["text"]) == ("…", " end", "")
+
+
+def test_a_change_that_is_too_long_to_show_says_that_it_goes_on() -> None:
+    sides = [{"line": 1, "messages": [{"role": "user", "content": text}]} for text in ("a", "b" * 5000)]
+    found = differing({"what": "changed", "before": sides[0], "after": sides[1]})
+    shown = [found[side]["messages"][0]["parts"][1]["text"] for side in ("before", "after")]
+    assert shown == ["a", "b" * 4000 + "…"]
