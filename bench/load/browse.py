@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
-from bench.common.report import ROOT, write
-from bench.load.scratch import general_worker, installation, web_process
+from bench.common.report import write
+from bench.load.scratch import general_worker, installation, spread, web_process
+from bench.load.visitor import let_browse
 
 
 def main() -> None:
@@ -30,9 +29,9 @@ def main() -> None:
     with installation(options.database) as folder:
         from bench.load import crowd
 
-        size, begun = crowd.Size(datasets=options.jobs // 10, jobs=options.jobs), time.monotonic()
-        people = crowd.fill(size)
-        there = {"datasets": size.datasets, "jobs": size.jobs, "points": size.points}
+        datasets, begun = options.jobs // 10, time.monotonic()
+        people = crowd.fill(datasets, options.jobs)
+        there = {"datasets": datasets, "jobs": options.jobs, "points": crowd.points()}
         print(f"Made in {time.monotonic() - begun:.0f} s: {there}", flush=True)
         file = folder / "people.jsonl"
         file.write_text("".join(json.dumps(crowd.possessions(person)) + "\n" for person in people[: options.people]))
@@ -45,11 +44,9 @@ def main() -> None:
 def measure(people: Path, seconds: float) -> dict[str, Any]:
     """Let them browse; times of pages and of what their scripts ask for, by route."""
     with web_process() as web, general_worker():
-        command = [sys.executable, "-m", "bench.load.visitor", web.url, str(people), str(seconds)]
         busy, since = web.cpu_seconds(), time.monotonic()
-        run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+        told = let_browse(web.url, people, seconds)
         share = (web.cpu_seconds() - busy) / (time.monotonic() - since)
-        told = json.loads(next(line for line in run.stdout.splitlines() if line.startswith("RESULT ")).removeprefix("RESULT "))
         pages = [time for times in told["pages"].values() for time in times]
         return {
             "errors": len(told["errors"]), "first_errors": told["errors"][:10], "all_pages": spread(pages),
@@ -57,15 +54,6 @@ def measure(people: Path, seconds: float) -> dict[str, Any]:
             "pages": {route: spread(times) for route, times in sorted(told["pages"].items())},
             "others": {route: spread(times) for route, times in sorted(told["others"].items())},
         }  # fmt: skip
-
-
-def spread(milliseconds: list[float]) -> dict[str, Any]:
-    """How many, and how long they took."""
-    times = sorted(milliseconds)
-    if not times:
-        return {"count": 0}
-    marks = {f"p{mark}_ms": round(times[min(len(times) - 1, int(len(times) * mark / 100))]) for mark in (50, 95, 99)}
-    return {"count": len(times), **marks, "worst_ms": round(times[-1])}
 
 
 def _show(found: dict[str, Any]) -> None:

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import os
 import random
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from bench.load.scratch import metric
+from bench.load.scratch import metric, signed_in
 
 PEOPLE, HEAVY = 200, 10  # half of everything belongs to the ten who use it most
 SHORT, LONG, LONGS = 500, 20_500, 100  # points of a job, of a long one, and how many are long
@@ -20,47 +19,31 @@ NOW = datetime.now(UTC)
 PASSWORD = "a-long-enough-passphrase"
 
 
-@dataclass(frozen=True)
-class Size:
-    """How much there is of each."""
-
-    datasets: int = 10_000
-    jobs: int = 100_000
-
-    @property
-    def points(self) -> int:
-        from django.db.models import Sum
-
-        from training.models import MetricChunk
-
-        return int(MetricChunk.objects.aggregate(points=Sum("count"))["points"] or 0)
-
-
-def fill(size: Size) -> list[Any]:
-    """Make it all; the people, the heaviest users first. Some 500 points a job: half a million points for 1,000 jobs."""
+def fill(datasets: int, jobs: int) -> list[Any]:
+    """Make so many of each; the people, the heaviest users first. Some 500 points a job: half a million points for 1,000 jobs."""
     people, noise = _people(), random.Random(7)
-    datasets = _datasets(people, size.datasets, noise)
     bases = _bases(people)
-    jobs = _jobs(people, datasets, bases, size.jobs, noise)
-    _versions(jobs, bases)
-    _logs(jobs, noise)
+    made = _jobs(people, _datasets(people, datasets, noise), bases, jobs, noise)
+    _versions(made, bases)
+    _logs(made, noise)
     _count_outcomes(people)
     _analyze()
     return people
 
 
+def points() -> int:
+    """How many there are of all curves."""
+    from django.db.models import Sum
+
+    from training.models import MetricChunk
+
+    return int(MetricChunk.objects.aggregate(points=Sum("count"))["points"] or 0)
+
+
 def possessions(person: Any) -> dict[str, Any]:
     """A browser session of theirs and some ids: what a visitor needs."""
-    from django.conf import settings
-    from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
-    from django.contrib.sessions.backends.db import SessionStore
-
-    session = SessionStore()
-    session[SESSION_KEY], session[BACKEND_SESSION_KEY] = str(person.pk), settings.AUTHENTICATION_BACKENDS[0]
-    session[HASH_SESSION_KEY] = person.get_session_auth_hash()
-    session.save()
     owned = {"jobs": person.jobs, "datasets": person.datasets, "models": person.language_models}
-    return {"cookie": session.session_key, **{name: list(rows.values_list("pk", flat=True)[:100]) for name, rows in owned.items()}}
+    return {"cookie": signed_in(person), **{name: list(rows.values_list("pk", flat=True)[:100]) for name, rows in owned.items()}}
 
 
 def _people() -> list[Any]:

@@ -11,20 +11,15 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import statistics
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from bench.common.report import ROOT, write
+from bench.common.report import write
 from bench.ingest import make_chats
-from bench.load.scratch import Web, installation, web_process
+from bench.load.scratch import Web, general_worker, installation, signed_in, spread, web_process
 
 AT_ONCE = 10_000  # rows made at the same time
 PLACES = (0, 3_000_000)
@@ -44,7 +39,11 @@ def main() -> None:
         owner = User.objects.create_user("alice", "alice@example.org", "a-long-enough-passphrase")
         large = make_large(owner, options.rows)
         file = make_chats(folder / "chats.jsonl", options.megabytes)
-        with web_process() as web, httpx.Client(base_url=web.url, cookies=signed_in(owner), timeout=60) as client, general_worker():
+        with (
+            web_process() as web,
+            httpx.Client(base_url=web.url, cookies={"sessionid": signed_in(owner)}, timeout=60) as client,
+            general_worker(),
+        ):
             found = {"preview": preview(client, web, large.pk), "beside_reading": beside_reading(client, owner, large.pk, file)}
     print(found)
     goal = {"preview_ms": 100, "other_pages_p95_ms": 200}
@@ -70,27 +69,6 @@ def make_large(owner: Any, rows: int) -> Any:
     return dataset
 
 
-def signed_in(owner: Any) -> dict[str, str]:
-    from django.conf import settings
-    from django.test import Client
-
-    client = Client()
-    client.force_login(owner)
-    return {settings.SESSION_COOKIE_NAME: client.cookies[settings.SESSION_COOKIE_NAME].value}
-
-
-@contextmanager
-def general_worker() -> Iterator[None]:
-    """The worker that reads files, as the launcher starts it."""
-    options = ["-Q", "default,celery", "--pool", "prefork", "--concurrency", "2", "--loglevel", "WARNING"]
-    process = subprocess.Popen([sys.executable, "-m", "celery", "--quiet", "-A", "celery_worker", "worker", *options], cwd=ROOT)
-    try:
-        yield
-    finally:
-        process.terminate()
-        process.wait()
-
-
 def preview(client: httpx.Client, web: Web, pk: int) -> dict[str, Any]:
     """Milliseconds of twenty rows from each place, over the API and as the page; `cpu_ms` is what one took of the web process."""
     from datasets_app.pages import ROWS_A_PAGE
@@ -103,7 +81,7 @@ def preview(client: httpx.Client, web: Web, pk: int) -> dict[str, Any]:
         for name, path in (("api", api), ("page", page)):
             milliseconds(client, path)
             before = web.cpu_seconds()
-            times = of([milliseconds(client, path) for _ in range(TIMES)])
+            times = spread([milliseconds(client, path) for _ in range(TIMES)])
             found[f"{name}_at_{place}"] = times | {"cpu_ms": round(1000 * (web.cpu_seconds() - before) / TIMES, 1)}
     return found
 
@@ -124,7 +102,7 @@ def beside_reading(client: httpx.Client, owner: Any, pk: int, file: Path) -> dic
             if stage == "doctor" and dataset.examined:
                 seconds["doctor"] = round(time.monotonic() - began - seconds["reading"], 1)
                 assert dataset.status == "ready", dataset.report
-                return {"seconds": seconds, "alone": of(alone), **{name: of(times) for name, times in during.items() if times}}
+                return {"seconds": seconds, "alone": spread(alone), **{name: spread(times) for name, times in during.items()}}
             during[stage].append(milliseconds(client, path))
             time.sleep(PAUSE)
 
@@ -147,16 +125,6 @@ def milliseconds(client: httpx.Client, path: str) -> float:
     answer = client.get(path)
     assert answer.status_code == 200, (path, answer.status_code, answer.text[:200])
     return 1000 * (time.perf_counter() - begun)
-
-
-def of(times: list[float]) -> dict[str, Any]:
-    ordered = sorted(times)
-    return {
-        "requests": len(ordered),
-        "median_ms": round(statistics.median(ordered), 1),
-        "p95_ms": round(ordered[int(0.95 * (len(ordered) - 1))], 1),
-        "worst_ms": round(ordered[-1], 1),
-    }
 
 
 if __name__ == "__main__":

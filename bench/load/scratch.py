@@ -111,6 +111,25 @@ def _answers(url: str) -> bool:
         return False
 
 
+def signed_in(person: Any) -> str:
+    """The session cookie of a browser of theirs."""
+    from django.conf import settings
+    from django.test import Client
+
+    client = Client()
+    client.force_login(person)
+    return str(client.cookies[settings.SESSION_COOKIE_NAME].value)
+
+
+def spread(milliseconds: list[float]) -> dict[str, Any]:
+    """How many requests, and how long they took."""
+    times = sorted(milliseconds)
+    if not times:
+        return {"count": 0}
+    marks = {f"p{mark}_ms": round(times[min(len(times) - 1, int(len(times) * mark / 100))], 1) for mark in (50, 95, 99)}
+    return {"count": len(times), **marks, "worst_ms": round(times[-1], 1)}
+
+
 def metric(step: int, noise: Any) -> dict[str, Any]:
     """What the engine says after a step: eight numbers, of which six are noisy."""
     values = {

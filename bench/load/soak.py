@@ -3,7 +3,7 @@
     python -m bench.load.soak [--minutes 30] [--people 5]
 
 An installation as `make run` starts it. A job runs again and again, watched over a socket; people browse and upload; a model is talked to.
-Compared are the means of two thirds: after a warm-up of a fifth of the time the rest is halved. To beat: 5 %. Writes bench/results/soak.json.
+Compared are the means of two halves of the time after a warm-up of a fifth. To beat: 5 %. Writes bench/results/soak.json.
 """
 
 from __future__ import annotations
@@ -12,8 +12,6 @@ import argparse
 import json
 import os
 import statistics
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -24,7 +22,8 @@ import httpx
 import psutil
 from websockets.sync.client import connect
 
-from bench.common.report import ROOT, write
+from bench.common.report import write
+from bench.load.visitor import let_browse
 from tests.chaos.installation import ENDED, Installation
 from tests.servers import free_port
 
@@ -117,10 +116,7 @@ def _browse(here: Installation, job: int, model: int, until: float, people: int,
     own = {"cookie": _cookie(here), "jobs": [job], "datasets": [here.sample["dataset_id"]], "models": [model]}
     file = here.data_dir.parent / "people.jsonl"
     file.write_text(f"{json.dumps(own)}\n" * people)
-    url = f"http://127.0.0.1:{here.port}"
-    command = [sys.executable, "-m", "bench.load.visitor", url, str(file), str(max(1.0, until - time.monotonic()))]
-    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    told = json.loads(next(line for line in run.stdout.splitlines() if line.startswith("RESULT ")).removeprefix("RESULT "))
+    told = let_browse(f"http://127.0.0.1:{here.port}", file, max(1.0, until - time.monotonic()))
     done |= {"pages": sum(map(len, told["pages"].values())), "uploads": len(told["others"].get("upload a file", []))}
     done["errors"] = told["errors"][:10]
 
@@ -141,7 +137,6 @@ def _cookie(here: Installation) -> str:
 def _samples(here: Installation) -> Any:
     """A function that gives {part: {rss_mb, handles}} now; a worker counts with the processes it keeps, not with engines."""
     roots = {part: here.find(word) for part, word in PARTS.items()}
-
     roots["fork server"] = min(_engines(here), key=lambda process: process.create_time())
 
     def look() -> dict[str, dict[str, float]]:

@@ -11,19 +11,21 @@ import asyncio
 import json
 import random
 import re
+import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from bench.common.report import ROOT
+
 # Between two pages: exponential, as web benchmarks have it (TPC-W), with its mean; nobody reads for longer than LONGEST.
 THINK, LONGEST = 7.0, 70.0
 STATIC = re.compile(r'"(/static/[^"]+\.(?:css|js))"')
-WORDS = ("support", "code", "medical", "run 12", "small")
 ROWS = "".join(
     json.dumps({"messages": [{"role": "user", "content": f"Question {n}"}, {"role": "assistant", "content": f"Answer {n}."}]})
     + "\n"
@@ -86,22 +88,6 @@ class Person:
         return int(self.chance.choice(self.own[kind]))
 
 
-async def home(person: Person) -> None:
-    await person.page("home", "/")
-
-
-async def datasets(person: Person) -> None:
-    await person.page("datasets", "/datasets/")
-
-
-async def datasets_searched(person: Person) -> None:
-    await person.page("datasets, searched", f"/datasets/?search={person.chance.choice(WORDS)}")
-
-
-async def datasets_further(person: Person) -> None:
-    await person.page("datasets, further pages", f"/datasets/?ordering=name&page={person.chance.randrange(2, 9)}")
-
-
 async def dataset(person: Person) -> None:
     pk = person.one("datasets")
     await person.page("dataset", f"/datasets/{pk}")
@@ -135,22 +121,6 @@ async def upload(person: Person) -> None:
     await person.page("dataset", found[1])
 
 
-async def jobs(person: Person) -> None:
-    await person.page("jobs", "/training/")
-
-
-async def jobs_filtered(person: Person) -> None:
-    await person.page("jobs, filtered", f"/training/?status={person.chance.choice(['failed', 'succeeded', 'draft'])}")
-
-
-async def jobs_searched(person: Person) -> None:
-    await person.page("jobs, searched", f"/training/?search={person.chance.choice(WORDS)}")
-
-
-async def jobs_further(person: Person) -> None:
-    await person.page("jobs, further pages", f"/training/?page={person.chance.randrange(2, 9)}")
-
-
 async def job(person: Person) -> None:
     """The page, its curve, its log."""
     pk = person.one("jobs")
@@ -159,52 +129,63 @@ async def job(person: Person) -> None:
     await person.extra("a job's log", f"/api/training/{pk}/events?kind=log,warning,error,status,phase,checkpoint&after=0")
 
 
-async def new_job(person: Person) -> None:
-    await person.page("new training", f"/training/new?dataset={person.one('datasets')}")
-
-
-async def models(person: Person) -> None:
-    await person.page("models", "/models/")
-
-
-async def model(person: Person) -> None:
-    await person.page("model", f"/models/{person.one('models')}")
-
-
-async def queue(person: Person) -> None:
-    await person.page("queue", "/training/queue")
-
-
 async def compare(person: Person) -> None:
     if len(person.own["jobs"]) > 1:
         one, other = person.chance.sample(person.own["jobs"], 2)
         await person.page("compare", f"/training/compare?ids={one},{other}")
 
 
-async def analytics(person: Person) -> None:
-    await person.page("analytics", "/analytics")
+# How often each, of a hundred: a page by its route and address, where a name is one of the person's own or chosen by chance; or more to do.
+PAGES: list[tuple[int, str, str]] = [
+    (12, "home", "/"),
+    (10, "datasets", "/datasets/"),
+    (4, "datasets, searched", "/datasets/?search={word}"),
+    (3, "datasets, further pages", "/datasets/?ordering=name&page={page}"),
+    (12, "jobs", "/training/"),
+    (4, "jobs, filtered", "/training/?status={status}"),
+    (4, "jobs, searched", "/training/?search={word}"),
+    (3, "jobs, further pages", "/training/?page={page}"),
+    (3, "new training", "/training/new?dataset={dataset}"),
+    (5, "models", "/models/"),
+    (4, "model", "/models/{model}"),
+    (1, "queue", "/training/queue"),
+    (1, "analytics", "/analytics"),
+    (1, "settings", "/settings"),
+    (1, "help", "/help{help}"),
+]
+MORE: list[tuple[int, Callable[[Person], Awaitable[Any]]]] = [(12, dataset), (5, upload), (14, job), (1, compare)]
+CHOICES: dict[str, Sequence[Any]] = {
+    "word": ("support", "code", "medical", "run 12", "small"), "page": range(2, 9), "status": ("failed", "succeeded", "draft"),
+    "help": ("", "/methods", "/data-formats"),
+}  # fmt: skip
 
 
-async def settings(person: Person) -> None:
-    await person.page("settings", "/settings")
+def plain(route: str, path: str) -> Callable[[Person], Awaitable[Any]]:
+    """Take that page and nothing else."""
+
+    async def take(person: Person) -> None:
+        among = CHOICES | {"dataset": person.own["datasets"], "model": person.own["models"]}
+        chosen = {name: person.chance.choice(choices) for name, choices in among.items() if choices}
+        await person.page(route, path.format(**chosen))
+
+    return take
 
 
-async def handbook(person: Person) -> None:
-    await person.page("help", person.chance.choice(["/help", "/help/methods", "/help/data-formats"]))
-
-
-# How often each, of a hundred.
-VISITS: list[tuple[int, Callable[[Person], Awaitable[None]]]] = [
-    (12, home), (10, datasets), (4, datasets_searched), (3, datasets_further), (12, dataset), (5, upload),
-    (12, jobs), (4, jobs_filtered), (4, jobs_searched), (3, jobs_further), (14, job), (3, new_job), (5, models), (4, model),
-    (1, queue), (1, compare), (1, analytics), (1, settings), (1, handbook),
-]  # fmt: skip
+VISITS = [*((weight, plain(route, path)) for weight, route, path in PAGES), *MORE]
 
 
 async def visit(url: str, people: list[dict[str, Any]], seconds: float) -> Ledger:
     ledger, until = Ledger(), time.monotonic() + seconds
     await asyncio.gather(*(Person(url, own, ledger, seed).browse(until) for seed, own in enumerate(people)))
     return ledger
+
+
+def let_browse(url: str, people: Path, seconds: float) -> dict[str, Any]:
+    """The people of the file in a process of their own for so long; what they noted: {pages, others, errors} as in the ledger."""
+    command = [sys.executable, "-m", "bench.load.visitor", url, str(people), str(seconds)]
+    run = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    told: dict[str, Any] = json.loads(run.stdout.rpartition("RESULT ")[2])
+    return told
 
 
 def main() -> None:
