@@ -67,15 +67,13 @@ class Bench:
             DatasetDict({"train": rows}).save_to_disk(str(path))
         return path
 
-    def trial(
-        self, variant: str, size: str, steps: int, environment: dict[str, str] | None = None, **options: Any
-    ) -> dict[str, Any]:
+    def trial(self, variant: str, size: str, steps: int, environment: dict[str, str] | None = None) -> dict[str, Any]:
         """One run in a fresh process. `environment` is added to this process's."""
         self._count += 1
         work = self.folder / f"run{self._count}"
         request = {
             "variant": variant, "model": size, "steps": steps, "model_path": str(self.model(size)), "rows": str(self.rows),
-            "tokens": str(self.tokens(size)), "work": str(work), **options,
+            "tokens": str(self.tokens(size)), "work": str(work),
         }  # fmt: skip
         program = [sys.executable, "-m", self.TRIAL]
         if variant in PEERS:

@@ -62,26 +62,29 @@ def report(options: dict[str, Any], points: list[dict[str, float]]) -> None:
 
 
 def _ours(options: dict[str, Any]) -> list[dict[str, float]]:
-    """The engine itself, from a spec in a run directory, with its defaults."""
+    """The engine with its defaults."""
+    from training.engine.spec import DataRef
+
+    return engine_points(options, "lora", DataRef(train=options["rows"]))
+
+
+def engine_points(options: dict[str, Any], method: str, data: Any) -> list[dict[str, float]]:
+    """The steps of the engine itself, from a spec in a run directory, with its defaults."""
     from training.engine.events import EventLog
     from training.engine.run import run
     from training.engine.rundir import RunDir, read_events
-    from training.engine.spec import Config, DataRef, ModelRef, TrainingSpec, check_config
+    from training.engine.spec import Config, ModelRef, TrainingSpec, check_config
 
-    config = SHARED | {"max_steps": options["steps"], "lora_r": 8, "lora_alpha": 16, "max_length": 512} | options.get("config", {})
-    config |= {"eval_fraction": 0.0, "save_steps": 10_000}
+    config = SHARED | {"max_steps": options["steps"], "lora_r": 8, "lora_alpha": 16, "max_length": 512, "eval_fraction": 0.0}
+    config |= {"save_steps": 10_000}
     folder = RunDir(Path(options["work"]))
-    spec = TrainingSpec(
-        method=options.get("method", "lora"), model=ModelRef(path=options["model_path"]), data=DataRef(train=options["rows"]),
-        config=Config(**check_config("lora", config)),
-    )  # fmt: skip
-    folder.write_spec(spec)
+    model = ModelRef(path=options["model_path"])
+    folder.write_spec(TrainingSpec(method=method, model=model, data=data, config=Config(**check_config(method, config))))
     used = note_processor_time(EventLog)
     began = time.time() - (time.perf_counter() - STARTED)
     if code := run(folder.path):
         sys.exit(f"the engine ended with {code}: {folder.events_file.read_text()}")
-    events = [event for event, _ in read_events(folder.events_file, limit=1 << 28)]
-    steps = [event for event in events if event["kind"] == "metric"]
+    steps = [event for event, _ in read_events(folder.events_file, limit=1 << 28) if event["kind"] == "metric"]
     return [
         {"clock": event["elapsed_seconds"], "tokens": event["values"]["num_tokens"], "loss": event["values"]["loss"],
          "since_start": event["time"] - began, "cpu": cpu}
@@ -103,24 +106,11 @@ def note_processor_time(log: Any) -> list[float]:
     return used
 
 
-def _bare(options: dict[str, Any]) -> list[dict[str, float]]:
-    """TRL's SFTTrainer on the same tokens and labels, as its documentation starts it."""
-    from datasets import Dataset
-    from peft import LoraConfig
-    from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
-    from trl import SFTConfig, SFTTrainer
-
-    from training.engine import attention, fastpath, labelloss
-    from training.engine.model import find_device
-
-    ourway = options["variant"] == "trl-ourway"
-    chosen = {"bf16": find_device().bf16} if ourway else {}
-    rows = Dataset.from_file(options["tokens"])
-    points: list[dict[str, float]] = []
+def watcher(points: list[dict[str, float]]) -> Any:
+    """A callback for a bare trainer that notes the clock and the counts of every step in `points`."""
+    from transformers import TrainerCallback
 
     class Watch(TrainerCallback):
-        """Notes the clock and the counts at every step."""
-
         def on_train_begin(self, *args: Any, **kwargs: Any) -> None:
             self.began = time.perf_counter()
 
@@ -132,6 +122,23 @@ def _bare(options: dict[str, Any]) -> list[dict[str, float]]:
                      "cpu": time.process_time()}
                 )  # fmt: skip
 
+    return Watch()
+
+
+def _bare(options: dict[str, Any]) -> list[dict[str, float]]:
+    """TRL's SFTTrainer on the same tokens and labels, as its documentation starts it."""
+    from datasets import Dataset
+    from peft import LoraConfig
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from trl import SFTConfig, SFTTrainer
+
+    from training.engine import attention, fastpath, labelloss
+    from training.engine.model import find_device
+
+    ourway = options["variant"] == "trl-ourway"
+    chosen = {"bf16": find_device().bf16} if ourway else {}
+    rows = Dataset.from_file(options["tokens"])
+    points: list[dict[str, float]] = []
     settings = SFTConfig(
         output_dir=options["work"], max_steps=options["steps"], **SHARED, **BARE[options["variant"]], **chosen, max_length=None,
         save_strategy="no", report_to=[], disable_tqdm=True, use_cpu=True, dataset_kwargs={"skip_prepare_dataset": True},
@@ -143,7 +150,7 @@ def _bare(options: dict[str, Any]) -> list[dict[str, float]]:
         model.set_attn_implementation(attention.NAME)
     trainer = SFTTrainer(
         model=model, args=settings, train_dataset=rows,
-        processing_class=AutoTokenizer.from_pretrained(options["model_path"]), callbacks=[Watch()],
+        processing_class=AutoTokenizer.from_pretrained(options["model_path"]), callbacks=[watcher(points)],
         peft_config=LoraConfig(r=8, lora_alpha=16, target_modules="all-linear", task_type="CAUSAL_LM"),
     )  # fmt: skip
     if ourway:
