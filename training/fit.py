@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections import Counter
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any
@@ -108,11 +107,11 @@ def _kinds(minute: int) -> list[tuple[Device, int]]:
     """The devices by kind, name and memory, with how many there are. The first is what a run would use: of the kind that the engine
     would choose, the one with the most memory. Asked once a minute."""
     devices = worker_devices()
-    first = devices[0].kind
-    alike = Counter((device.kind, device.name, device.memory_bytes) for device in devices)
-    one_each = {(device.kind, device.name, device.memory_bytes): device for device in devices}
-    order = sorted(alike, key=lambda key: (key[0] != first, -(key[2] or 0)))
-    return [(one_each[key], alike[key]) for key in order]
+    alike: dict[tuple[str, str, int | None], list[Device]] = {}
+    for device in devices:
+        alike.setdefault((device.kind, device.name, device.memory_bytes), []).append(device)
+    kinds = [(same[0], len(same)) for same in alike.values()]
+    return sorted(kinds, key=lambda kind: (kind[0].kind != devices[0].kind, -(kind[0].memory_bytes or 0)))
 
 
 def _shape(parameters: int, config: dict[str, Any] | None) -> Shape:
