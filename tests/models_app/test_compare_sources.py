@@ -101,10 +101,13 @@ def test_a_side_that_cannot_answer_fails_alone(
 def test_with_one_answer_there_is_nothing_to_vote_on_and_nothing_to_hide(alice: User, page: Client) -> None:
     made = answered(alice)
     made.sides[0]["failed"] = True
+    made.outputs["A"] |= {"error": "Its weights are torn."}
     made.save()
     with pytest.raises(Conflict):
         vote_comparison(comparison=made, vote="B")
     assert "A · one" in page.get(f"/models/comparisons/{made.pk}").content.decode()
+    told = page.get(f"/models/comparisons/{made.pk}", headers={"HX-Request": "true"}).content.decode()
+    assert 'data-side-name="one"' in told and "Its weights are torn." in told and "<html" not in told
 
 
 def test_a_blind_order_is_drawn_anew(alice: User, base: LanguageModel, version: LanguageModel) -> None:
