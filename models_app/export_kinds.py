@@ -6,6 +6,7 @@ import json
 
 from django.conf import settings
 
+from finetune.core import store
 from finetune.core.errors import Conflict, Invalid, invalid_field
 from models_app.inference.llamacpp.families import CannotConvert, family_of
 from models_app.models import Export, LanguageModel
@@ -53,11 +54,10 @@ def _refuse_number_format(format: str, quantization: str) -> None:
 
 
 def _refuse_family(model: LanguageModel) -> None:
-    whole = model.base_model if model.adapter and model.base_model else model
     try:
-        family_of(json.loads((whole.directory / "config.json").read_text()))
+        family_of(json.loads(store.read_text(model.whole.place, "config.json")))
     except (OSError, ValueError):
-        raise Invalid(f"The files of “{whole}” have no readable config.json.", code="bad_model") from None
+        raise Invalid(f"The files of “{model.whole}” have no readable config.json.", code="bad_model") from None
     except CannotConvert as error:
         raise invalid_field("format", f"“{model}”: {error}.", code="cannot_convert") from None
 
@@ -75,7 +75,7 @@ def bytes_needed(model: LanguageModel, format: str, quantization: str) -> int:
     """Disk that making it takes at its largest, about: what stays, and what is only there meanwhile."""
     if format == F.ADAPTER:
         return 0  # links
-    whole = model.base_model if model.adapter and model.base_model else model
+    whole = model.whole
     merged = int(whole.bytes * SHARES.get(quantization, 1.0) / _share_of(whole)) if format == F.MERGED else 0
     if format == F.GGUF:
         half = whole.bytes / _share_of(whole)

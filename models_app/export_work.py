@@ -78,7 +78,7 @@ class ExportWork:
 
     def _merge(self, output: Path, dtype: str) -> None:
         """Base and adapter become one; their logits are compared where memory allows."""
-        base = self.model.base_model.directory if self.model.adapter and self.model.base_model else self.model.directory
+        base = self.model.whole.directory
         adapter = str(self.model.directory) if self.model.adapter else "-"
         options = ("--dtype", dtype) if dtype else ()
         self._program("merge", str(base), adapter, str(output), *options, stage="merging", what="Merging")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 from django.db import models
@@ -12,6 +14,7 @@ from finetune.core.querysets import Lifecycle, OwnedQuerySet, StatusField
 from models_app.trials import Comparison, Evaluation, EvaluationSample
 
 __all__ = ["Comparison", "Evaluation", "EvaluationSample", "Export", "LanguageModel", "OllamaCopy", "OllamaServer"]
+MANIFEST = "manifest.json"
 
 
 class LanguageModel(Lifecycle):
@@ -105,6 +108,20 @@ class LanguageModel(Lifecycle):
     def directory(self) -> Path:
         """The same, for reading: asking for it brings them here where another machine has them."""
         return store.here(self.place)
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """What the run that made it recorded about itself; empty where there is nothing to read."""
+        try:
+            found = json.loads(store.read_text(self.place, MANIFEST))
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    @property
+    def whole(self) -> LanguageModel:
+        """The model with all the weights: an adapter's base, else itself."""
+        return self.base_model if self.adapter and self.base_model else self
 
     @property
     def job(self) -> int | None:

@@ -6,6 +6,7 @@ import json
 import re
 from typing import Any
 
+from finetune.core import store
 from finetune.core.errors import Invalid, invalid_field
 from models_app.export_kinds import why_no_gguf
 from models_app.models import LanguageModel, OllamaCopy
@@ -118,15 +119,14 @@ def _adapter_route(model: LanguageModel, trouble: str) -> str:
         raise invalid_field("route", f"“{model}” is a whole model; there is no adapter to send.")
     if trouble:
         raise invalid_field("route", trouble)
-    config = json.loads((model.directory / "adapter_config.json").read_text())
+    config = json.loads(store.read_text(model.place, "adapter_config.json"))
     if config.get("use_dora") or config.get("modules_to_save") or config.get("peft_type") != "LORA":
         raise invalid_field("route", "llama.cpp only knows plain LoRA adapters; send this one merged, as GGUF.")
     return R.ADAPTER
 
 
 def architecture_of(model: LanguageModel) -> str:
-    whole = model.base_model if model.adapter and model.base_model else model
     try:
-        return next(iter(json.loads((whole.directory / "config.json").read_text()).get("architectures") or []), "")
+        return next(iter(json.loads(store.read_text(model.whole.place, "config.json")).get("architectures") or []), "")
     except (OSError, ValueError):
         return ""

@@ -50,7 +50,7 @@ class OllamaWork:
     def _prepare(self) -> dict[str, Any]:
         """Template, stops, and our own greedy answer, by a program of its own."""
         out = self.folder / "facts.json"
-        base = self.model.base_model.directory if self.model.adapter and self.model.base_model else self.model.directory
+        base = self.model.whole.directory
         self._tell("answering")
         adapter = str(self.model.directory) if self.model.adapter else "-"
         run_program("ollama_prepare", str(base), adapter, str(out), on_wait=self._keep, what="Asking the model here")

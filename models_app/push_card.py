@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from models_app.models import LanguageModel
 
-MANIFEST = "manifest.json"
 SHOWN_METRICS = {
     "eval_loss": "Evaluation loss",
     "first_eval_loss": "Evaluation loss before training",
@@ -37,7 +35,7 @@ class Story:
 
 def story_of(model: LanguageModel) -> Story:
     """Read from the run's manifest; what is missing there is left out."""
-    manifest = _manifest(model.directory)
+    manifest = model.manifest
     job = getattr(model, "produced_by", None)
     dataset = job.dataset if job else None
     origin = getattr(dataset, "origin_detail", None) or {}
@@ -138,11 +136,3 @@ def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     return str(value).replace("|", "\\|").replace("\n", " ")[:200]
-
-
-def _manifest(directory: Path) -> dict[str, Any]:
-    try:
-        value = json.loads((directory / MANIFEST).read_text())
-    except (OSError, ValueError):
-        return {}
-    return value if isinstance(value, dict) else {}

@@ -8,8 +8,7 @@ import shutil
 from pathlib import Path
 
 from models_app.hub_transfer import RECORD
-from models_app.models import LanguageModel
-from models_app.push_card import MANIFEST
+from models_app.models import MANIFEST, LanguageModel
 
 # The manifest names paths and machines of ours; the card says what matters of it. Pickled files are nobody's to run.
 UNSENT = {MANIFEST, RECORD, "training_args.bin", "README.md"}

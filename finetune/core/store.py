@@ -15,7 +15,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +102,24 @@ def has(path: Path, *names: str) -> bool:
         return True
     tree = published(path).get(path)
     return tree is not None and not _is_here(tree, path) and set(names) <= set(tree.files)
+
+
+def read_text(path: Path, name: str) -> str:
+    """A small file of this tree, as `here` would find it; the rest of the tree is not brought for it. OSError where there is none;
+    Unavailable when the bucket does not answer."""
+    tree = published(path).get(path)
+    if tree is None or _is_here(tree, path):
+        return (path / name).read_text()
+    if name not in tree.files:
+        raise FileNotFoundError(f"{tree.key} has no {name}.")
+    return _text_of(tree.key, name, tree.files[name]["sha256"])
+
+
+@lru_cache(maxsize=64)  # an object never changes
+def _text_of(key: str, name: str, sha256: str) -> str:
+    with tempfile.TemporaryDirectory() as folder:
+        _get(key, name, sha256, target := Path(folder) / "file")
+        return target.read_text()
 
 
 def grown(path: Path) -> Path:
@@ -204,8 +222,13 @@ def _fetch(key: str, path: Path, staging: Path, item: tuple[str, dict[str, Any]]
     if mine.is_file() and mine.stat().st_size == file["bytes"] and sha256_of(mine) == file["sha256"]:
         _link(mine, target)
         return
-    bucket.get(trees.object_name(key, name, file["sha256"]), target)
-    if sha256_of(target) != file["sha256"]:
+    _get(key, name, file["sha256"], target)
+
+
+def _get(key: str, name: str, sha256: str, target: Path) -> None:
+    """One file from the bucket, verified."""
+    bucket.get(trees.object_name(key, name, sha256), target)
+    if sha256_of(target) != sha256:
         raise Unavailable(f"{key} is damaged in the shared store.", code="file_damaged")
 
 

@@ -73,6 +73,17 @@ def test_whether_a_tree_has_files_is_told_without_bringing_it(on):
     assert store.has(there, "config") and not store.has(there, "weights"), "what was lost here is not brought again"
 
 
+def test_one_small_file_is_read_without_its_tree(on):
+    store.publish(write(on("a") / "models" / "6", weights="one", config="{}"))
+    there = on("b") / "models" / "6"
+    assert [store.read_text(there, "config") for _ in range(2)] == ["{}", "{}"] and not there.exists()
+    with pytest.raises(FileNotFoundError):
+        store.read_text(there, "card")
+    store.publish(write(on("a") / "models" / "6", config='{"newer": 1}'))
+    on("b")
+    assert store.read_text(there, "config") == '{"newer": 1}'
+
+
 def test_without_a_bucket_nothing_happens(settings, tmp_path):
     settings.DATA_DIR = tmp_path
     path = tmp_path / "models" / "1"

@@ -14,6 +14,7 @@ from finetune.core import bucket, storage, store
 from finetune.core.errors import Conflict, Unavailable
 from models_app.answering import weights_at
 from models_app.models import LanguageModel
+from models_app.ollama_kinds import route_of
 from models_app.services.try_prompt import checkpoint_weights, weights_of
 from tests.factories import make_base_model, make_job, make_version
 
@@ -47,6 +48,13 @@ def test_looking_at_a_model_and_asking_it_bring_no_weights_to_the_web(
     weights = weights_at(places)
     assert (Path(weights.base) / "config.json").exists() and (Path(str(weights.adapter)) / "adapter_config.json").exists()
     assert "of memory" in page.get(f"/models/{published.pk}").content.decode()
+
+
+def test_the_pages_of_exports_and_ollama_read_a_configuration_and_no_more(published: LanguageModel, page: Client, on: On) -> None:
+    assert "GGUF f16" in page.get(f"/models/{published.pk}/exports").content.decode()
+    assert route_of(published, "adapter") == "adapter"
+    assert page.get(f"/models/{published.pk}/lineage").status_code == 200
+    assert not (on("web") / "models").exists()
 
 
 def test_a_checkpoint_of_another_machine_is_told_by_what_was_published(published: LanguageModel, alice: User, on: On) -> None:

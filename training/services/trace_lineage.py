@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from datasets_app.models import Dataset
@@ -20,7 +19,7 @@ def trace_lineage(*, model: LanguageModel) -> dict[str, Any]:
     empty: a base model has no job, a deleted job leaves what the manifest holds.
     """
     job = getattr(model, "produced_by", None)
-    manifest = _manifest(model)
+    manifest = model.manifest
     return {
         "dataset": _dataset(job, manifest),
         "base": _base(model, manifest),
@@ -37,14 +36,6 @@ def trace_lineage(*, model: LanguageModel) -> dict[str, Any]:
         "hub": _hub(model),
         "ollama": list(model.ollama_copies.filter(made=True)),
     }
-
-
-def _manifest(model: LanguageModel) -> dict[str, Any]:
-    try:
-        found = json.loads((model.directory / "manifest.json").read_text())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _dataset(job: TrainingJob | None, manifest: dict[str, Any]) -> dict[str, Any] | None:
