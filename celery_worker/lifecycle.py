@@ -17,7 +17,7 @@ from celery.signals import after_task_publish, beat_init, setup_logging, worker_
 
 logger = logging.getLogger(__name__)
 stopping = threading.Event()
-
+_told = False
 
 BEAT_SEEN = "beat-seen"  # cache key: when beat last sent a task, in seconds since 1970
 
@@ -77,7 +77,11 @@ def _ready_to_train(worker: str) -> None:
 
 @worker_shutting_down.connect
 def on_shutting_down(**kwargs: Any) -> None:
-    stopping.set()
+    """Runs in the handler of SIGTERM, and a second one may interrupt the first: in the middle of `set` it would wait for itself."""
+    global _told
+    if not _told:
+        _told = True
+        stopping.set()
 
 
 @worker_shutdown.connect

@@ -9,16 +9,17 @@ import os
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import psutil
 
 from finetune.launcher.facts import Facts
+from finetune.launcher.programs import patience
 from training.engine import process
 
-# supervisord stops its programs one after another; each has its own patience.
-STOP_SECONDS = 90
+# supervisord stops its programs one group after another, each with its own patience (programs.py).
+SUPERVISOR_SECONDS = 90
 VALKEY = "valkey-server"
 
 
@@ -69,23 +70,24 @@ def stop_leftovers(facts: Facts) -> None:
     """End what a launcher started and could not stop. supervisord first: it stops its programs itself, in order. Valkey last:
     a worker without its broker would wait for it instead of ending."""
     supervisor, others, valkey = _noted(facts)
-    for stage in (supervisor, others, valkey):
-        _stop(stage)
+    _stop(supervisor, SUPERVISOR_SECONDS)
+    for stage in (others, valkey):
+        _stop(stage, patience(facts))
     for note in (facts.processes_file, *facts.notes_dir.glob("*")):
         note.unlink(missing_ok=True)
 
 
 def _noted(facts: Facts) -> list[list[dict[str, Any] | None]]:
-    """Who was written down by the launcher, and by the programs themselves, which is sooner."""
+    """Who was written down by the launcher, and by the programs themselves, which is sooner; nobody twice."""
     try:
         stages = json.loads(facts.processes_file.read_text())
     except FileNotFoundError:
         stages = [[], [], []]
     for note in facts.notes_dir.glob("[a-z]*"):
-        try:
-            stages[2 if note.name == "valkey" else 1].append(json.loads(note.read_text()))
-        except (OSError, ValueError):
-            continue
+        stage = stages[2 if note.name == "valkey" else 1]
+        with suppress(OSError, ValueError):
+            if (identity := json.loads(note.read_text())) not in stage:
+                stage.append(identity)
     return stages
 
 
@@ -96,11 +98,11 @@ def _name(child: psutil.Process) -> str:
         return ""
 
 
-def _stop(processes: list[dict[str, Any] | None]) -> None:
-    """SIGTERM to those that still live; SIGKILL to those that stay."""
+def _stop(processes: list[dict[str, Any] | None], seconds: float) -> None:
+    """SIGTERM to those that still live; SIGKILL to those that stay longer than this."""
     for identity in processes:
         process.terminate(identity)
-    deadline = time.monotonic() + STOP_SECONDS
+    deadline = time.monotonic() + seconds
     while any(process.is_alive(identity) for identity in processes):
         if time.monotonic() > deadline:
             for identity in processes:

@@ -42,6 +42,11 @@ def programs(facts: Facts) -> Iterator[Program]:
     yield Program("beat", 40, [*later, *_celery("beat"), "--pidfile="], 10)
 
 
+def patience(facts: Facts) -> int:
+    """Seconds after which every program should have ended by itself."""
+    return max(program.patience for program in programs(facts))
+
+
 def _worker(name: str, queues: str, pool: str, concurrency: int) -> list[str]:
     options = ["-Q", queues, "--pool", pool, "--concurrency", str(concurrency), "-n", f"{name}@%h", "--loglevel", "INFO"]
     return [*_celery("worker"), *options]

@@ -114,3 +114,37 @@ def test_a_program_is_noted_before_it_begins_and_ended_by_the_next_start(facts):
         assert not list(facts.notes_dir.iterdir())
     finally:
         started.kill()
+
+
+def test_a_program_that_two_notes_name_is_told_once(facts):
+    """A second SIGTERM would cut its tidying short."""
+    facts.notes_dir.mkdir()
+    count = "import signal, sys, time; told = []; signal.signal(signal.SIGTERM, lambda *_: told.append(1)); print(flush=True)"
+    program = [sys.executable, "-c", f"{count}\nwhile not told: time.sleep(0.05)\ntime.sleep(0.5); sys.exit(len(told))"]
+    started = subprocess.Popen(program, stdout=subprocess.PIPE)
+    started.stdout.readline()
+    identity = process.identity(started.pid)
+    (facts.notes_dir / "train").write_text(json.dumps(identity))
+    facts.processes_file.write_text(json.dumps([[], [identity], []]))
+
+    reaper = threading.Thread(target=started.wait)
+    reaper.start()
+    instance.stop_leftovers(facts)
+    reaper.join(20)
+
+    assert started.returncode == 1
+
+
+def test_a_program_that_does_not_end_is_killed_after_its_patience(facts, monkeypatch):
+    monkeypatch.setattr(instance, "patience", lambda facts: 0.5)
+    ignore = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(60)"
+    started = subprocess.Popen([sys.executable, "-c", ignore], stdout=subprocess.PIPE)
+    started.stdout.readline()
+    facts.processes_file.write_text(json.dumps([[], [process.identity(started.pid)], []]))
+
+    reaper = threading.Thread(target=started.wait)
+    reaper.start()
+    instance.stop_leftovers(facts)
+    reaper.join(20)
+
+    assert started.returncode == -signal.SIGKILL

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 
@@ -80,3 +81,19 @@ def test_a_worker_that_is_stopping_takes_nothing(alice: User) -> None:
         lifecycle.stopping.clear()
     job.refresh_from_db()
     assert (job.status, job.attempt) == ("queued", 0)
+
+
+def test_a_second_signal_in_the_middle_of_the_first_stops_no_worker_from_stopping(monkeypatch) -> None:
+    """Two SIGTERM in a row left a worker waiting for a lock of its own until it was killed."""
+
+    class Interrupted(threading.Event):
+        def set(self) -> None:
+            lifecycle.on_shutting_down()
+            assert not self.is_set(), "the second signal began once more what the first is about"
+            super().set()
+
+    stopping = Interrupted()
+    monkeypatch.setattr(lifecycle, "stopping", stopping)
+    monkeypatch.setattr(lifecycle, "_told", False)
+    lifecycle.on_shutting_down()
+    assert stopping.is_set()

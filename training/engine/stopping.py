@@ -10,6 +10,7 @@ import contextlib
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -35,8 +36,7 @@ class StopRequest:
     def __init__(self, run_dir: RunDir):
         self._run_dir = run_dir
         self._signalled = False
-        self._waits = threading.Event()  # set: requests wait for somebody to ask `requested`
-        self._waits.set()
+        self._at_once = False  # else requests wait for somebody to ask `requested`; no Event: a handler can't take locks
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
@@ -50,31 +50,32 @@ class StopRequest:
 
     def _on_signal(self, *_: Any) -> None:
         self._signalled = True
-        if not self._waits.is_set():
-            self._waits.set()
+        if self._at_once:
+            self._at_once = False
             raise Cancelled
 
     @contextlib.contextmanager
     def at_once(self) -> Iterator[None]:
         """A request raises Cancelled in the middle of the block, until `gently` is called. For a process that listens."""
         self.check()
-        self._waits.clear()
+        self._at_once = True
         threading.Thread(target=self._look, name="cancel file", daemon=True).start()
         try:
             yield
         finally:
-            self._waits.set()
+            self._at_once = False
 
     def gently(self) -> None:
         """From here on there is something to keep: requests wait until they are asked for. Raises Cancelled if there was one."""
-        self._waits.set()
+        self._at_once = False
         self.check()
 
     def _look(self) -> None:
-        while not self._waits.wait(LOOK_SECONDS):
+        while self._at_once:
             if self._run_dir.cancel_requested():
                 os.kill(os.getpid(), signal.SIGTERM)
                 return
+            time.sleep(LOOK_SECONDS)
 
     @property
     def signalled(self) -> bool:
