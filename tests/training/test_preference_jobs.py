@@ -63,7 +63,7 @@ def test_every_weight_learns_at_a_tenth_of_the_rate(api: APIClient, body: dict) 
         ({"config": {"loss_type": "exo_pair"}}, "label_smoothing"),
         ({"config": {"desirable_weight": 2}}, "desirable_weight"),
         ({"config": {"num_gpus": 2}}, "num_gpus"),
-        ({"config": {"init_lora_weights": "pissa"}}, "init_lora_weights"),
+        ({"config": {"init_lora_weights": "pissa", "adapter": "qlora"}}, "init_lora_weights"),
         ({"method": "orpo", "config": {"label_smoothing": 0.1}}, "label_smoothing"),
         ({"method": "kto", "config": {"loss_type": "sigmoid"}}, "loss_type"),
         ({"method": "kto", "config": {"per_device_train_batch_size": 1}}, "per_device_train_batch_size"),

@@ -49,14 +49,15 @@ def with_adapter(attempt: Attempt, base: Any) -> Any:
     settings = adapter_settings(attempt, base)
     set_seed(attempt.config.seed)
     model = get_peft_model(base, settings)
-    if attempt.config.init_lora_weights in MUTATING_INITS and attempt.world.is_main:
-        _keep_beginning(attempt, model)
+    keep_beginning(attempt, model)
     return model
 
 
-def _keep_beginning(attempt: Attempt, model: Any) -> None:
-    """Save the adapter as it begins, by which the result becomes one for the untouched base (output.py). A resumed run makes the
-    same one again: it depends on the base and the seed only."""
+def keep_beginning(attempt: Attempt, model: Any) -> None:
+    """Save an adapter that changed its base as it begins, by which the result becomes one for the untouched base (output.py).
+    A resumed run makes the same one again: it depends on the base and the seed only."""
+    if attempt.config.init_lora_weights not in MUTATING_INITS or not attempt.world.is_main:
+        return
     from peft.utils import CONFIG_NAME
 
     beginning = attempt.dir.beginning

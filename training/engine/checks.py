@@ -112,8 +112,6 @@ def _contradictions(method: str, config: Config) -> Iterator[tuple[str, str]]:
             "init_lora_weights",
             f"{config.init_lora_weights} changes the base's weights, which QLoRA holds in four bits. Choose default.",
         )
-    if config.init_lora_weights in MUTATING_INITS and method not in SUPERVISED:
-        yield "init_lora_weights", f"{config.init_lora_weights} changes the base, which {method} measures against. Choose default."
     if config.init_lora_weights == "orthogonal" and config.lora_r % 2:
         yield "lora_r", "Must be even when init_lora_weights is orthogonal."
     if config.lr_scheduler_type == "warmup_stable_decay" and config.warmup_ratio + config.lr_decay_ratio > 1:
@@ -159,9 +157,6 @@ def _check_devices(method: str, values: dict[str, Any]) -> dict[str, list[str]]:
 
 def _check_preferences(method: str, values: dict[str, Any]) -> dict[str, list[str]]:
     """What is wrong between a preference method's own options."""
-    if method in ("dpo", "kto") and values["init_lora_weights"] in MUTATING_INITS:
-        words = f"{values['init_lora_weights']} changes the base, which {method} needs as its reference. Choose default."
-        return {"init_lora_weights": [words]}
     if values.get("loss_type") == "exo_pair" and not values["label_smoothing"]:
         return {"label_smoothing": ["exo_pair needs more than 0; its paper takes 0.001."]}
     if method == "kto" and values["loss_type"] == "kto" and values["per_device_train_batch_size"] < 2:

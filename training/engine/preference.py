@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 from . import fastpath
-from .adapter import adapter_settings, in_full_precision, load_base
+from .adapter import adapter_settings, in_full_precision, keep_beginning, load_base
 from .arguments import trainer_arguments
 from .attempt import Attempt
 from .checkpoints import Checkpoint
@@ -75,9 +75,13 @@ def _without_dropout(base: Any) -> None:
 
 
 def learner(attempt: Attempt, base: Any) -> dict[str, Any]:
-    """Keyword arguments of TRL's trainers for the model and its adapter. They wrap it themselves: given a finished one they
-    would keep a second adapter as the reference, where switching the first one off is enough."""
+    """Keyword arguments of TRL's trainers for the model and its adapter, which is drawn from the run's seed. They wrap it
+    themselves: given a finished one they would keep a second adapter as the reference, where switching the first one off, or
+    asking it before its first step (reference.py), is enough."""
+    from transformers import set_seed
+
     settings = None if attempt.config.adapter == "none" else adapter_settings(attempt, base)
+    set_seed(attempt.config.seed)
     return {"model": base, "peft_config": settings}
 
 
@@ -95,5 +99,7 @@ def settle(
     """Make TRL's trainer ours: quick log-probabilities, a float32 adapter, events and checkpoints. Returns it."""
     fastpath.finish_pairs(attempt, device, trainer.model, flat)
     in_full_precision(trainer.model)
+    if attempt.config.adapter != "none":
+        keep_beginning(attempt, trainer.model)
     trainer.attach(attempt, device.kind, resumed, means, lambda steps: started(attempt, device, trainer, examples, resumed, steps))
     return trainer

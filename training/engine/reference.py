@@ -1,8 +1,10 @@
 """What the reference model thinks of the answers: computed once for each row, kept by content, never twice.
 
-DPO and KTO hold the model to what it was at the start. Its log-probabilities of the answers don't change, so they are
-computed before the first step, in batches of fixed order (so that they come out the same to the last bit however often a
-run is killed), and each batch is appended to a file at once: a run that is started again goes on where it stopped.
+DPO and KTO hold the model to what it was at the start: the base, which is there again whenever an adapter is switched off. Only
+one that took a part of the base's weights (pissa, olora) leaves less behind; with it the model is asked as it stands before its
+first step. The log-probabilities of the answers don't change, so they are computed before the first step, in batches of fixed
+order (so that they come out the same to the last bit however often a run is killed), and each batch is appended to a file at
+once: a run that is started again goes on where it stopped.
 
     $AIFT_CACHE_DIR/reference/<key>.logps            complete; without a cache in the run's data/
     …/<key>.<job>.<rank>-<ranks>.part                being written: for each batch float32 values [columns, rows] and their CRC
@@ -25,7 +27,9 @@ from typing import Any
 from .attempt import Attempt
 from .checkpoints import sha256
 from .datacache import KEEP_SECONDS, cache_folder
+from .options import MUTATING_INITS
 from .products import are_quick
+from .spec import Config
 
 # Code that decides the numbers.
 FUSED = ("fused/attention.py", "fused/lora.py", "fused/norm.py", "fused/rotary.py")
@@ -36,6 +40,9 @@ COLUMNS = {"dpo": ("ref_chosen_logps", "ref_rejected_logps"), "kto": ("ref_logps
 class Referenced:
     """Mixin for TRL's DPO and KTO trainers: takes the reference from the batch where it is there, else computes it."""
 
+    attempt: Attempt
+    model: Any
+    ref_model: Any
     precompute_ref_logps: bool
 
     def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
@@ -46,20 +53,38 @@ class Referenced:
         """The rows have been tokenised already (preference_data.py)."""
         return dataset
 
+    def compute_ref_log_probs(self, model: Any, inputs: dict[str, Any]) -> Any:
+        """TRL switches the adapter off, but not beside a reference model: so the model is its own before its first step."""
+        self.ref_model = self.model if changes_base(self.attempt.config) else None
+        try:
+            return super().compute_ref_log_probs(model, inputs)  # type: ignore[misc]
+        finally:
+            self.ref_model = None
+
     def _precompute_ref_logps(self, dataset: Any, *args: Any) -> Any:
         """`add_reference` does it, once the quick way of computing is in place."""
         return dataset
 
 
 def add_reference(attempt: Attempt, trainer: Any, *, flat: bool) -> None:
-    """Give the trainer's rows their reference. The rows that are learned get it only when each is seen at least once, or when
-    the base itself learns and will soon no longer be the reference; else it is quicker to compute it in the step."""
-    config, rows = attempt.config, trainer.train_dataset
-    seen = config.max_steps and config.max_steps * config.per_device_train_batch_size * config.gradient_accumulation_steps
-    if config.adapter == "none" or not seen or seen * attempt.world.size >= len(rows):
-        trainer.train_dataset = _with_columns(attempt, trainer, rows, "train", flat)
+    """Give the trainer's rows their reference. The rows that are learned get it only when that is quicker than in the step."""
+    if asked_before(attempt.config, len(trainer.train_dataset)):
+        trainer.train_dataset = _with_columns(attempt, trainer, trainer.train_dataset, "train", flat)
     if trainer.eval_dataset is not None:
         trainer.eval_dataset = _with_columns(attempt, trainer, trainer.eval_dataset, "eval", flat)
+
+
+def asked_before(config: Config, rows: int) -> bool:
+    """Whether the reference of the rows that are learned is computed before the first step: when each is seen at least once, or
+    when the base is soon no longer the reference."""
+    if config.adapter == "none" or changes_base(config) or not config.max_steps:
+        return True
+    return config.max_steps * config.per_device_train_batch_size * config.gradient_accumulation_steps * config.num_gpus >= rows
+
+
+def changes_base(config: Config) -> bool:
+    """Whether the adapter begins with a part of the base's weights, so that the base alone is not the model at the start."""
+    return config.adapter == "lora" and config.init_lora_weights in MUTATING_INITS
 
 
 def _with_columns(attempt: Attempt, trainer: Any, rows: Any, name: str, flat: bool) -> Any:
@@ -173,6 +198,7 @@ def _key(attempt: Attempt, trainer: Any, name: str, flat: bool) -> str:
         "model": (attempt.model_path / "config.json").read_text(),
         "method": [attempt.spec.method, config.adapter, config.loss_type, config.per_device_train_batch_size],
         "ranks": attempt.world.size,
+        "beginning": _beginning(config),
         "order": config.seed if attempt.spec.method == "kto" else None,
         "precision": [str(base.dtype), trainer.args.bf16, trainer.args.fp16, flat],
         "machine": [str(base.device), torch.get_num_threads(), torch.backends.cpu.get_cpu_capability(), are_quick(), _gpu()],
@@ -180,6 +206,14 @@ def _key(attempt: Attempt, trainer: Any, name: str, flat: bool) -> str:
         "packages": [importlib.metadata.version(package) for package in ("torch", "transformers", "trl", "peft")],
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _beginning(config: Config) -> list[Any]:
+    """What decides how the base is divided between itself and the adapter, and so how the model's numbers are rounded."""
+    if not changes_base(config):
+        return []
+    how = [config.init_lora_weights, config.lora_target_modules, config.lora_r, config.lora_alpha, config.use_rslora]
+    return [*how, config.seed]
 
 
 def _gpu() -> str:
