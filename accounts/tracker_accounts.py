@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +11,8 @@ from accounts.models import Credential
 from finetune.core import crypto
 
 KINDS = (Credential.Kind.WANDB, Credential.Kind.MLFLOW)
+PLACE = re.compile(r"[\w .-]{0,100}", re.ASCII)  # a team, a project, an experiment
+PLACE_WORDS = "Letters, digits, spaces, dots, dashes and underscores, at most 100."
 PLACES = ("url", "username", "entity", "project")  # what is known of an account beside its secret, as its person sees it
 
 

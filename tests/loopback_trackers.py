@@ -44,7 +44,7 @@ class Trackers(ThreadingHTTPServer):
             assert name in variables, name
         entity, project, name = variables["entity"] or "ada", variables["project"], variables["name"]
         run = self.wandb.setdefault(f"{entity}/{project}/{name}", {"history": [], "summary": {}, "complete": None})
-        run |= {"config": json.loads(variables["config"]), "title": variables["displayName"]}
+        run |= {"config": json.loads(variables["config"]), "title": variables["displayName"], "tags": variables["tags"]}
         bucket = {"id": "b1", "name": name, "project": {"name": project, "entity": {"name": entity}}}
         return {"data": {"upsertBucket": {"bucket": bucket, "inserted": True}}}
 

@@ -84,6 +84,9 @@ class TrainingJob(Lifecycle):
     config = models.JSONField(default=dict, help_text="Checked by training.engine.spec.check_config.")
     attempt = models.PositiveIntegerField(default=0)
     report_to = models.JSONField(default=list, help_text="Trackers its curves are sent to: see training.tracker_models.")
+    tracker_places = models.JSONField(
+        default=dict, help_text="Where there, if not where the account says: training.tracker_places."
+    )
     idempotency_key = models.CharField(max_length=200, null=True, blank=True)
 
     progress = models.JSONField(default=dict)
@@ -202,6 +205,7 @@ class TrainingJob(Lifecycle):
             "budget",
             "keep_remote",
             "report_to",
+            "tracker_places",
         )
         return TrainingJob(**{name: getattr(self, name) for name in same}, **values)
 

@@ -14,6 +14,7 @@ from finetune.core import mlflow, wandb
 from training.engine.tensorboard import tagged
 from training.models import TrainingJob
 from training.tracker_models import TrackerRun
+from training.tracker_places import place_of
 
 NAMES = {kind.value: kind.label for kind in KINDS}
 ENDS = {"succeeded": "FINISHED", "failed": "FAILED", "cancelled": "KILLED"}
@@ -76,9 +77,9 @@ class WandbSender:
         self.account, self.info = wandb.Account(tracker.url, tracker.secret), tracker.info
 
     def open(self, run: TrackerRun) -> tuple[dict[str, str], str]:
-        place = {"entity": self.info.get("entity", ""), "project": self.info.get("project") or "aifinetune"}
-        told: dict[str, Any] = {"name": run.key, "title": run.job.name, "config": options_of(run.job), "notes": _note(run.job)}
-        made = wandb.open_run(self.account, **place, **told)
+        wanted = place_of(run.job, self.info, "wandb")
+        told: dict[str, Any] = {"name": run.key, "title": wanted.name, "config": options_of(run.job), "notes": _note(run.job)}
+        made = wandb.open_run(self.account, entity=wanted.entity, project=wanted.project, tags=wanted.tags, **told)
         return vars(made).copy(), made.page(self.account.url)
 
     def send(self, run: TrackerRun, points: list[Point]) -> int:
@@ -99,12 +100,14 @@ class MlflowSender:
 
     def open(self, run: TrackerRun) -> tuple[dict[str, str], str]:
         """A run made a moment ago by a worker that died is found by its tag."""
-        experiment = mlflow.find_experiment(self.account, self.info.get("project") or "aifinetune")
+        wanted = place_of(run.job, self.info, "mlflow")
+        experiment = mlflow.find_experiment(self.account, wanted.project)
         found = mlflow.find_run(self.account, experiment, "aifinetune.run", run.key)
         if not found:
-            tags = {"aifinetune.run": run.key, "mlflow.note.content": _note(run.job), "mlflow.source.name": "AiFineTune"}
+            ours = {"aifinetune.run": run.key, "mlflow.note.content": _note(run.job), "mlflow.source.name": "AiFineTune"}
+            tags = dict.fromkeys(wanted.tags, "") | ours
             start = _milliseconds(run.job.started_at)
-            found = mlflow.create_run(self.account, experiment, name=run.job.name, tags=tags, start=start)
+            found = mlflow.create_run(self.account, experiment, name=wanted.name, tags=tags, start=start)
         mlflow.log_params(self.account, found, options_of(run.job))
         return {"experiment": experiment, "run": found}, mlflow.page(self.account.url, experiment, found)
 

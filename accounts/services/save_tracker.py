@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import re
-
 from django.utils import timezone
 
 from accounts.models import Credential, User
-from accounts.tracker_accounts import KINDS, Tracker
+from accounts.tracker_accounts import KINDS, PLACE, PLACE_WORDS, Tracker
 from finetune.core import crypto, mlflow, trackers, wandb
 from finetune.core.errors import Invalid, invalid_field
-
-PLACE = re.compile(r"[\w .-]{0,100}", re.ASCII)
 
 
 def save_tracker(
@@ -32,7 +28,7 @@ def save_tracker(
     info = {"url": trackers.checked_url(url, wandb.CLOUD if kind == Credential.Kind.WANDB else ""), "username": username.strip()}
     for field, value in (("entity", entity.strip()), ("project", project.strip())):
         if not PLACE.fullmatch(value):
-            raise invalid_field(field, "Letters, digits, spaces, dots, dashes and underscores, at most 100.")
+            raise invalid_field(field, PLACE_WORDS)
         info[field] = value
     info |= checked_tracker(Tracker(kind, info["url"], secret, info))
     values = {"ciphertext": crypto.encrypt(secret), "last4": secret[-4:], "valid": True, "info": info, "checked_at": timezone.now()}

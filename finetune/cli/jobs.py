@@ -26,7 +26,10 @@ def train(args: Namespace, show: Show) -> None:
         "model_id": model["id"], "dataset_id": dataset["id"], "config": dict(map(setting, args.set)),
         "executor": args.executor, "start": not args.draft,
     }  # fmt: skip
+    trackers = dict(map(tracker, args.report_to))
+    places = {kind: {"project": project} for kind, project in trackers.items() if project}
     given = {"method": args.method, "template_id": args.template, "eval_split": args.eval_split}
+    given |= {"report_to": list(trackers), "tracker_places": places}
     body |= {key: value for key, value in given.items() if value}
     if not args.method and not args.template:
         body["method"] = "dpo" if dataset["kind"] == "preference" else "lora"
@@ -47,6 +50,14 @@ def setting(text: str) -> tuple[str, Any]:
         return name.strip(), json.loads(value)
     except ValueError:
         return name.strip(), value
+
+
+def tracker(text: str) -> tuple[str, str]:
+    """`wandb`, or `wandb=legs` for a project other than the account's."""
+    kind, equals, project = (part.strip() for part in text.partition("="))
+    if not kind or (equals and not project):
+        raise Failed(f"--report-to takes TRACKER or TRACKER=PROJECT, not “{text}”.")
+    return kind, project
 
 
 def watch(args: Namespace, show: Show) -> None:

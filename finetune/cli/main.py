@@ -86,6 +86,10 @@ def _job_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     train.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a hyper-parameter; may be repeated")
     train.add_argument("--eval-split", help="split to evaluate on")
     train.add_argument("--executor", default="local")
+    train.add_argument(
+        "--report-to", action="append", default=[], metavar="TRACKER[=PROJECT]",
+        help="send the curves to wandb or mlflow (MLflow: =EXPERIMENT); may be repeated",
+    )  # fmt: skip
     train.add_argument("--draft", action="store_true", help="do not start it")
     train.add_argument("--watch", action="store_true", help="stay with a progress bar until it ends")
     _listing(command("jobs", jobs.jobs, "Your trainings")).add_argument("--status", help="queued, running, …")

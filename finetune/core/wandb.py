@@ -20,8 +20,8 @@ from finetune.core.errors import Invalid
 CLOUD = "https://api.wandb.ai"
 CLOUD_PAGES = "https://wandb.ai"  # where people look at what lies there
 VIEWER = "query Viewer { viewer { id entity username } }"
-UPSERT = """mutation UpsertBucket($name: String, $project: String, $entity: String, $displayName: String, $config: JSONString, $notes: String) {
-  upsertBucket(input: {name: $name, modelName: $project, entityName: $entity, displayName: $displayName, config: $config, notes: $notes}) {
+UPSERT = """mutation UpsertBucket($name: String, $project: String, $entity: String, $displayName: String, $config: JSONString, $notes: String, $tags: [String!]) {
+  upsertBucket(input: {name: $name, modelName: $project, entityName: $entity, displayName: $displayName, config: $config, notes: $notes, tags: $tags}) {
     bucket { id name project { name entity { name } } } inserted } }"""
 
 
@@ -55,10 +55,20 @@ def viewer(account: Account) -> dict[str, Any]:
     return found
 
 
-def open_run(account: Account, *, entity: str, project: str, name: str, title: str, config: dict[str, Any], notes: str) -> Run:
+def open_run(
+    account: Account, *, entity: str, project: str, name: str, title: str, config: dict[str, Any], notes: str, tags: list[str]
+) -> Run:
     """Make the run `name` of a project, or change what is known of it. An empty entity is the key's owner's own."""
     told = json.dumps({key: {"value": value} for key, value in config.items()})
-    values = {"name": name, "project": project, "entity": entity or None, "displayName": title, "config": told, "notes": notes}
+    values = {
+        "name": name,
+        "project": project,
+        "entity": entity or None,
+        "displayName": title,
+        "config": told,
+        "notes": notes,
+        "tags": tags,
+    }
     bucket = ((_ask(account, "UpsertBucket", UPSERT, values)).get("upsertBucket") or {}).get("bucket") or {}
     place = bucket.get("project") or {}
     if not place:

@@ -8,6 +8,7 @@ from django.utils import timezone
 from rest_framework import serializers
 
 from finetune.openai.hyperparameters import their_hyperparameters, their_method
+from finetune.openai.integrations import their_integrations
 from finetune.openai.shapes import constant, seconds
 from training.models import JobEvent, TrainingJob
 
@@ -43,6 +44,7 @@ class JobSerializer(serializers.Serializer):
     trained_tokens = serializers.IntegerField(allow_null=True)
     organization_id = serializers.CharField()
     result_files = serializers.ListField(child=serializers.CharField())
+    integrations = serializers.ListField(child=serializers.DictField(), help_text="Trackers; an empty project is your account's.")
     user_provided_suffix = serializers.CharField(allow_null=True)
     error = JobErrorSerializer(allow_null=True)
 
@@ -123,6 +125,7 @@ def job_object(job: TrainingJob) -> dict[str, Any]:
         "trained_tokens": _trained_tokens(job),
         "organization_id": job.owner.username,
         "result_files": [],
+        "integrations": their_integrations(job),
         "user_provided_suffix": job.name,
         "error": _error(job),
     }

@@ -14,6 +14,7 @@ from datasets_app.models import Dataset
 from finetune.core.errors import invalid_field
 from finetune.openai import job_shapes as shapes
 from finetune.openai.hyperparameters import our_config, our_method
+from finetune.openai.integrations import our_trackers
 from finetune.openai.refs import find_model, find_or_404, no_such_model, number_in
 from finetune.openai.shapes import errors
 from finetune.openai.view import AFTER, LIMIT, OpenAIView, listed, page_of, whole
@@ -30,8 +31,6 @@ ELSEWHERE = {
     "validation_file": "A job here is evaluated on its own file's split “validation”: divide the file with "
     "POST /api/datasets/{id}/split or on its page, and leave validation_file out.",
     "metadata": "Jobs keep no metadata here. Name the job with suffix, and leave metadata out.",
-    "integrations": "Trackers are no part of this request: TensorBoard files are always written, others are set up on this server. "
-    "Leave integrations out.",
 }
 
 
@@ -42,6 +41,13 @@ class NewJobSerializer(serializers.Serializer):
     seed = serializers.IntegerField(required=False, allow_null=True)
     method = serializers.DictField(required=False, allow_null=True, help_text="{type, <type>: {hyperparameters: {…}}}")
     hyperparameters = serializers.DictField(required=False, allow_null=True, help_text="n_epochs, batch_size, …, or ours.")
+
+    integrations = serializers.ListField(
+        child=serializers.DictField(),
+        required=False,
+        allow_null=True,
+        help_text="[{type: wandb, wandb: {project, entity, name, tags}}]; mlflow in the same shape. Your account there has to be stored.",
+    )
 
     class Meta:
         ref_name = "OpenAINewJob"
@@ -79,9 +85,11 @@ class JobsView(OpenAIView):
         method = our_method(kind)
         name = (form.get("suffix") or "").strip() or f"{dataset.name} on {model}"
         config = our_config(method, given, form.get("seed"))
+        trackers = our_trackers(self.user, form.get("integrations"))
         job = create_job(
             owner=self.user, name=name[:200], model_id=model.pk, dataset_id=dataset.pk, method=method,
             eval_split="validation" if "validation" in dataset.splits else "", config=config, start=True,
+            **trackers,
             idempotency_key=request.headers.get("Idempotency-Key", "").strip() or None,
         )  # fmt: skip
         return Response(shapes.job_object(job))

@@ -15,11 +15,13 @@ from rest_framework_simplejwt.tokens import AccessToken
 from rich.console import Console
 
 from accounts.models import User
+from accounts.services.save_tracker import save_tracker
 from datasets_app.models import Dataset
 from finetune.cli import jobs as job_commands
 from finetune.cli.main import main, parser
 from tests.cli.conftest import told
 from tests.factories import make_base_model, make_dataset, make_job, make_version
+from tests.loopback_trackers import KEY, Trackers
 from training.models import TrainingJob
 
 Run = Callable[..., Any]
@@ -111,6 +113,14 @@ def test_train_names_things_and_sets_options(signed_in: Run, alice: User) -> Non
     assert (job["config"]["lora_r"], job["config"]["optim"]) == (4, "adafactor")
 
 
+def test_train_sends_its_curves_to_trackers(signed_in: Run, alice: User, trackers: Trackers) -> None:
+    make_base_model(alice, name="tiny"), make_dataset(alice, name="greetings")
+    for kind in ("wandb", "mlflow"):
+        save_tracker(user=alice, kind=kind, secret=KEY, url=trackers.url, username="ada")
+    job = told(signed_in("train", "tiny", "greetings", "--report-to", "wandb=legs", "--report-to", "mlflow", "--draft", "--json"))
+    assert (job["report_to"], job["tracker_places"]) == (["mlflow", "wandb"], {"wandb": {"project": "legs"}})
+
+
 @pytest.mark.parametrize(
     ("words", "part"),
     [
@@ -118,6 +128,8 @@ def test_train_names_things_and_sets_options(signed_in: Run, alice: User) -> Non
         (["tiny", "greetings", "--set", "lora_r=-1"], "lora_r"),
         (["tiny", "greetings", "--set", "lora_r"], "NAME=VALUE"),
         (["tiny", "greetings", "--method", "magic"], "magic"),
+        (["tiny", "greetings", "--report-to", "wandb"], "no account at wandb"),
+        (["tiny", "greetings", "--report-to", "wandb="], "TRACKER=PROJECT"),
     ],
 )
 def test_a_refused_training_says_why_and_makes_none(signed_in: Run, alice: User, words: list[str], part: str) -> None:

@@ -19,6 +19,7 @@ from django.conf import settings
 from finetune.demo.client import Client
 from tests.e2e.gallery import PASSWORD, Filled, fill
 from tests.loopback_hub import LoopbackHub
+from tests.loopback_trackers import Trackers
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,15 @@ def loopback_hub() -> Iterator[LoopbackHub]:
 
 
 @pytest.fixture(scope="package")
-def stack(tmp_path_factory: pytest.TempPathFactory, loopback_hub: LoopbackHub) -> Iterator[Stack]:
+def loopback_trackers() -> Iterator[Trackers]:
+    """Experiment trackers that the stack may send curves to."""
+    with Trackers() as server:
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture(scope="package")
+def stack(tmp_path_factory: pytest.TempPathFactory, loopback_hub: LoopbackHub, loopback_trackers: Trackers) -> Iterator[Stack]:
     """Web, workers, beat and Valkey, as `make run` starts them."""
     data_dir = tmp_path_factory.mktemp("stack")
     port = free_port()
@@ -79,6 +88,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory, loopback_hub: LoopbackHub) -
         "THROTTLE_LOGIN": "",
         "HF_ENDPOINT": loopback_hub.url,
         "HF_HUB_DISABLE_XET": "1",
+        "TRACKER_ALLOWED_HOSTS": loopback_trackers.allowed,
     }
     process = subprocess.Popen([sys.executable, "-m", "finetune.launcher"], cwd=settings.BASE_DIR, env=environment)
     url = f"http://127.0.0.1:{port}"

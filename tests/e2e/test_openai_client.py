@@ -12,6 +12,7 @@ import openai
 import pytest
 
 from tests.e2e.conftest import Stack
+from tests.loopback_trackers import KEY, Trackers
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 
@@ -98,6 +99,31 @@ def test_from_a_file_to_a_conversation(client: openai.OpenAI, base: str, tmp_pat
     assert client.models.delete(job.fine_tuned_model).deleted
 
 
+def test_curves_go_where_integrations_say(
+    stack: Stack, client: openai.OpenAI, base: str, key: str, loopback_trackers: Trackers
+) -> None:
+    content = "".join(json.dumps(row) + "\n" for row in ROWS).encode()
+    file = client.files.create(file=("sums.jsonl", content), purpose="fine-tune")
+    wanted = [{"type": "wandb", "wandb": {"project": "legs", "name": "sums", "tags": ["mine"]}}]
+    told = {"model": base, "training_file": file.id, "hyperparameters": {"n_epochs": 1}, "integrations": wanted}
+    with pytest.raises(openai.BadRequestError, match="no account at wandb") as refused:
+        client.fine_tuning.jobs.create(**told)  # type: ignore[arg-type]
+    assert refused.value.param == "integrations"
+    account = {"secret": KEY, "url": loopback_trackers.url}
+    saved = httpx.put(f"{stack.url}/api/auth/trackers/wandb", json=account, headers={"Authorization": f"Bearer {key}"})
+    assert saved.status_code == 200, saved.text
+    job = client.fine_tuning.jobs.create(**told)  # type: ignore[arg-type]
+    (known,) = client.fine_tuning.jobs.retrieve(job.id).integrations or []
+    assert (known.type, known.wandb.project, known.wandb.tags) == ("wandb", "legs", ["mine"])
+    deadline = time.monotonic() + 120
+    while not any(run["complete"] == 0 for run in loopback_trackers.wandb.values()):
+        assert time.monotonic() < deadline, loopback_trackers.wandb
+        time.sleep(0.5)
+    ((path, run),) = loopback_trackers.wandb.items()
+    assert path.startswith("ada/legs/") and (run["title"], run["tags"]) == ("sums", ["mine"])
+    assert "train/loss" in run["history"][0]
+
+
 def test_a_job_is_cancelled(client: openai.OpenAI, base: str) -> None:
     content = "".join(json.dumps(row) + "\n" for row in ROWS).encode()
     file = client.files.create(file=("sums.jsonl", content), purpose="fine-tune")
@@ -115,7 +141,6 @@ def test_its_errors_are_the_clients_own(stack: Stack, client: openai.OpenAI, bas
     for name, value in {
         "validation_file": "file-1",
         "metadata": {"a": "b"},
-        "integrations": [{"type": "wandb", "wandb": {"project": "x"}}],
     }.items():
         with pytest.raises(openai.BadRequestError, match=f"eave {name} out"):
             client.fine_tuning.jobs.create(model=base, training_file="file-1", **{name: value})  # type: ignore[arg-type]

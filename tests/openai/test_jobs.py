@@ -8,11 +8,13 @@ import pytest
 from rest_framework.test import APIClient
 
 from accounts.models import User
+from accounts.services.save_tracker import save_tracker
 from datasets_app.models import Dataset
 from finetune.core import storage
 from finetune.openai import jobs as views
 from models_app.models import LanguageModel
 from tests.factories import make_dataset, make_event, make_job, make_version
+from tests.loopback_trackers import KEY, Trackers
 from training.models import TrainingJob
 
 JOBS = "/v1/fine_tuning/jobs"
@@ -63,7 +65,10 @@ BAD = {
     "unknown number": ({"hyperparameters": {"magic": 1}}, "magic"),
     "validation file": ({"validation_file": "file-1"}, "validation_file"),
     "metadata": ({"metadata": {"team": "a"}}, "metadata"),
-    "integrations": ({"integrations": [{"type": "wandb", "wandb": {"project": "x"}}]}, "integrations"),
+    "integration without an account": ({"integrations": [{"type": "wandb", "wandb": {"project": "x"}}]}, "integrations"),
+    "integration": ({"integrations": [{"type": "comet"}]}, "integrations"),
+    "integration's shape": ({"integrations": [{"type": "wandb", "wandb": {"project": 1}}]}, "integrations"),
+    "integration's fields": ({"integrations": [{"type": "wandb", "wandb": {"project": "x", "group": "y"}}]}, "integrations"),
     "unknown": ({"magic": 1}, "magic"),
 }
 
@@ -74,6 +79,21 @@ def test_what_cant_be_done_is_named(bearer: APIClient, base: LanguageModel, data
     assert (told.status_code, told.data["error"]["param"]) == (400, param), told.data
     assert param not in views.ELSEWHERE or told.data["error"]["message"].endswith(f"eave {param} out.")
     assert not TrainingJob.objects.exists()
+
+
+def test_integrations_are_trackers_with_places_of_their_own(
+    bearer: APIClient, alice: User, base: LanguageModel, dataset: Dataset, trackers: Trackers
+) -> None:
+    for kind in ("wandb", "mlflow"):
+        save_tracker(user=alice, kind=kind, secret=KEY, url=trackers.url, username="ada", project="usual")
+    place = {"project": "legs", "entity": "lab", "name": "first try", "tags": ["openai/finetune"]}
+    given = [{"type": "mlflow", "mlflow": {"project": "legs"}}, {"type": "wandb", "wandb": place}]
+    told = created(bearer, base, dataset, integrations=given)
+    assert told.status_code == 200 and told.data["integrations"] == given, told.data
+    assert created(bearer, base, dataset, integrations=[given[1], given[1]]).data["error"]["param"] == "integrations"
+    slash = [{"type": "wandb", "wandb": {"project": "a/b"}}]
+    assert "project: Letters" in created(bearer, base, dataset, integrations=slash).data["error"]["message"]
+    assert TrainingJob.objects.get().tracker_places == {"wandb": place, "mlflow": {"project": "legs"}}
 
 
 def test_a_file_being_read_is_waited_for(

@@ -73,6 +73,19 @@ def test_the_curve_is_there_while_it_runs_and_is_closed_at_its_end(job: Training
         assert ("eval/loss", 0.7, 5) in {metric[:3] for metric in told["metrics"]}
 
 
+def test_a_job_may_name_its_own_place(job: TrainingJob, trackers: Trackers) -> None:
+    place = {"project": "arms", "name": "second try", "tags": ["aifinetune.run", "lab/x"]}
+    TrainingJob.objects.filter(pk=job.pk).update(tracker_places={"wandb": {**place, "entity": "lab"}, "mlflow": place})
+    say(job, 1, 1)
+    run = turn(job, "wandb")
+    told = trackers.wandb[f"lab/arms/{run.key}"]
+    assert (told["title"], told["tags"]) == ("second try", place["tags"])
+    run = turn(job, "mlflow")
+    (told,) = trackers.runs.values()
+    assert list(trackers.experiments) == ["arms"] and told["name"] == "second try"
+    assert told["tags"]["lab/x"] == "" and told["tags"]["aifinetune.run"] == run.key, "no tag takes the place of ours"
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_worker_that_dies_anywhere_leaves_nothing_doubled(job: TrainingJob, trackers: Trackers, kind: str) -> None:
     say(job, 1, 4)
@@ -157,6 +170,15 @@ def test_a_job_names_only_trackers_of_its_owner(job: TrainingJob, alice: User, c
     made = api.post("/api/training", {**values, "report_to": ["wandb", "wandb"]}).json()
     assert made["report_to"] == ["wandb"] and made["trackers"] == []
     assert api.post("/api/training", {**values, "report_to": ["comet"]}).json()["fields"].keys() == {"report_to"}
+    places = {"wandb": {"project": "arms", "entity": " "}}
+    made = api.post("/api/training", {**values, "report_to": ["wandb"], "tracker_places": places}).json()
+    assert made["tracker_places"] == {"wandb": {"project": "arms"}}
+    assert api.patch(f"/api/training/{made['id']}", {"report_to": ["mlflow"]}).json()["tracker_places"] == {}
+    for wrong in ({"mlflow": {}}, {"wandb": {"project": "a/b"}}, {"wandb": {"group": "x"}}, {"wandb": {"tags": ["x" * 65]}}):
+        told = api.post("/api/training", {**values, "report_to": ["wandb"], "tracker_places": wrong})
+        assert told.status_code == 400 and next(iter(told.json()["fields"])).startswith("tracker_places"), told.json()
+    teams = {"report_to": ["mlflow"], "tracker_places": {"mlflow": {"entity": "lab"}}}
+    assert "teams" in api.post("/api/training", {**values, **teams}).json()["detail"]
     Credential.objects.all().delete()
     with pytest.raises(Invalid, match="no account at wandb"):
         create_job(owner=alice, report_to=["wandb"], **values)

@@ -90,6 +90,30 @@ class TrackerSerializer(serializers.Serializer):
     error = serializers.CharField()
 
 
+class StrictSerializer(serializers.Serializer):
+    """Refuses fields it does not know: a misspelt one would otherwise change nothing without a word."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        unknown = set(data) - set(self.fields) if isinstance(data, dict) else set()
+        if unknown:
+            raise serializers.ValidationError({name: ["Unknown field."] for name in sorted(unknown)})
+        return super().to_internal_value(data)
+
+
+class TrackerPlaceSerializer(StrictSerializer):
+    """What is left out is as your account says; the run is named after the job."""
+
+    project = serializers.CharField(required=False, allow_blank=True, help_text="MLflow: the experiment.")
+    entity = serializers.CharField(required=False, allow_blank=True, help_text="A team at Weights & Biases.")
+    name = serializers.CharField(required=False, allow_blank=True, help_text="Of the run.")
+    tags = serializers.ListField(child=serializers.CharField(), required=False)
+
+
+class TrackerPlacesSerializer(StrictSerializer):
+    wandb = TrackerPlaceSerializer(required=False)
+    mlflow = TrackerPlaceSerializer(required=False)
+
+
 class JobDefaultsSerializer(serializers.Serializer):
     """What your new jobs begin with. Everything may be left out."""
 
@@ -108,6 +132,7 @@ class JobSerializer(StatusSerializer):
     config = serializers.SerializerMethodField()
     estimate = serializers.SerializerMethodField(help_text="What was foreseen when it was first queued; null without.")
     reproduces = serializers.IntegerField(source="reproduces_id", read_only=True, allow_null=True, help_text="The job it repeats.")
+    tracker_places = TrackerPlacesSerializer(read_only=True, help_text="Where there, if not where your account says.")
     trackers = serializers.SerializerMethodField(help_text="Where its curves are sent, once it runs.")
     reproduced_exactly = serializers.BooleanField(
         read_only=True, allow_null=True, help_text="Whether its weights are those of the job it repeats; null while unknown."
@@ -116,7 +141,7 @@ class JobSerializer(StatusSerializer):
     class Meta(StatusSerializer.Meta):
         fields = [
             *StatusSerializer.Meta.fields, "executor", "hardware", "budget", "keep_remote", "priority", "model_id", "dataset_id", "train_split", "eval_split", "config", "estimate",
-            "weights_sha256", "reproduces", "reproduced_exactly", "report_to", "trackers",
+            "weights_sha256", "reproduces", "reproduced_exactly", "report_to", "tracker_places", "trackers",
         ]  # fmt: skip
         read_only_fields = fields
 
@@ -139,7 +164,7 @@ def job_status(job: TrainingJob) -> dict[str, Any]:
     return dict(StatusSerializer(job).data)
 
 
-class JobChangesSerializer(serializers.Serializer):
+class JobChangesSerializer(StrictSerializer):
     """PATCH of a draft. `config` may name only what changes."""
 
     name = serializers.CharField(max_length=200)
@@ -164,13 +189,7 @@ class JobChangesSerializer(serializers.Serializer):
     report_to = serializers.ListField(
         child=serializers.CharField(), required=False, help_text="Trackers its curves are sent to: wandb, mlflow."
     )
-
-    def to_internal_value(self, data: Any) -> Any:
-        """Refuse fields we don't know: a misspelt one would otherwise change nothing without a word."""
-        unknown = set(data) - set(self.fields) if isinstance(data, dict) else set()
-        if unknown:
-            raise serializers.ValidationError({name: ["Unknown field."] for name in sorted(unknown)})
-        return super().to_internal_value(data)
+    tracker_places = TrackerPlacesSerializer(required=False, help_text="Where at those trackers, if not where your account says.")
 
 
 class NewJobSerializer(JobChangesSerializer):

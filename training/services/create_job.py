@@ -21,6 +21,7 @@ from training.spec_fields import checked_config
 from training.spending import checked_budget, refuse_place
 from training.start_facts import facts_at_start
 from training.template_list import find_template
+from training.tracker_places import checked_places
 
 KEY_LENGTH = 200
 
@@ -41,6 +42,7 @@ def create_job(
     config: dict[str, Any] | None = None,
     template_id: str | None = None,
     report_to: Collection[str] | None = None,
+    tracker_places: dict[str, Any] | None = None,
     use_defaults: bool = False,
     start: bool = False,
     confirm_cost: bool = False,
@@ -49,7 +51,8 @@ def create_job(
     """A draft job of `owner`, or a queued one with `start`. The same idempotency key gives the job it made before.
 
     A template gives the method and options; what is named beside it comes before it, and the owner's own defaults (with
-    `use_defaults`) come after both. Without an executor it runs here. `report_to` names trackers its curves are sent to.
+    `use_defaults`) come after both. Without an executor it runs here. `report_to` names trackers its curves are sent to,
+    `tracker_places` where there: {tracker: {project, entity, name, tags}}.
     Invalid, naming the field: a model or dataset that is missing, not the owner's, not ready or unfit for the method;
     an unknown method, executor, split or template; a config value that is unknown or out of range; more GPUs than there are; a
     provider that can't be used now, its `hardware`, a `budget` (USD) that is none. With `start`, also what start_job refuses.
@@ -79,6 +82,7 @@ def create_job(
         "train_split": train_split,
         "eval_split": eval_split,
         "report_to": checked_trackers(owner, report_to or ()),
+        "tracker_places": checked_places(report_to or (), tracker_places or {}),
         "config": checked_config(method, config),
     }
     refuse_place(owner=owner, executor=executor, hardware=hardware, num_gpus=values["config"].get("num_gpus", 1))

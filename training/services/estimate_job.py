@@ -35,9 +35,10 @@ def estimate_job(
     eval_split: str = "",
     config: dict[str, Any] | None = None,
     report_to: Any = None,
+    tracker_places: Any = None,
 ) -> Estimate:
     """The estimate for a job with these values, on the device of this machine that the engine would choose, or at a provider on this
-    `hardware` with what it costs there. `budget`, `keep_remote` and `report_to` are taken, as a job's, and change nothing.
+    `hardware` with what it costs there. `budget`, `keep_remote`, `report_to` and `tracker_places` are taken, as a job's, and change nothing.
 
     Refuses, naming the field, what create_job refuses, and a model whose files don't tell its shape.
     """

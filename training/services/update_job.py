@@ -13,11 +13,12 @@ from training.models import TrainingJob
 from training.refusals import refuse_config, refuse_devices, refuse_unknown_choice, refuse_unusable
 from training.spec_fields import checked_config
 from training.spending import checked_budget, refuse_place
+from training.tracker_places import checked_places
 
 
 def update_job(*, job: TrainingJob, **changes: Any) -> TrainingJob:
     """Change `name`, `model_id`, `dataset_id`, `method`, `executor`, `hardware`, `budget`, `keep_remote`, `report_to`,
-    `train_split`, `eval_split` or parts of `config`.
+    `tracker_places`, `train_split`, `eval_split` or parts of `config`.
 
     Conflict once the job has been started: it keeps what it was started with. Refuses what create_job refuses.
     """
@@ -41,7 +42,7 @@ def _new_values(job: TrainingJob, changes: dict[str, Any]) -> dict[str, Any]:
     values["hardware"] = changes.get("hardware", "" if moved else job.hardware)
     values["budget"] = checked_budget(changes.get("budget", job.budget))
     values["keep_remote"] = changes.get("keep_remote", job.keep_remote)
-    values["report_to"] = checked_trackers(job.owner, changes["report_to"]) if "report_to" in changes else job.report_to
+    values |= _new_trackers(job, changes)
     values |= _new_inputs(job, changes)
     parts = {key: values[key] for key in ("method", "model", "dataset", "train_split", "eval_split")}
     refuse_unusable(**parts)
@@ -52,6 +53,13 @@ def _new_values(job: TrainingJob, changes: dict[str, Any]) -> dict[str, Any]:
     refuse_devices(executor=values["executor"], config=values["config"])
     refuse_config(**{key: values[key] for key in ("method", "executor", "model", "dataset", "eval_split", "config")})
     return values
+
+
+def _new_trackers(job: TrainingJob, changes: dict[str, Any]) -> dict[str, Any]:
+    """A tracker that is no longer named takes its place with it."""
+    kinds = checked_trackers(job.owner, changes["report_to"]) if "report_to" in changes else job.report_to
+    kept = {kind: place for kind, place in job.tracker_places.items() if kind in kinds}
+    return {"report_to": kinds, "tracker_places": checked_places(kinds, changes.get("tracker_places", kept))}
 
 
 def _new_inputs(job: TrainingJob, changes: dict[str, Any]) -> dict[str, Any]:
