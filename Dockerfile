@@ -8,7 +8,7 @@ ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 FROM ${PYTHON_IMAGE} AS base
 ENV PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN groupadd --gid 10001 aift && useradd --uid 10001 --gid aift --home-dir /data --no-create-home --shell /usr/sbin/nologin aift \
-    && install -d -o aift -g aift /data
+    && install -d -m 0700 -o aift -g aift /data
 WORKDIR /srv/aifinetune
 
 FROM base AS web-packages

@@ -6,6 +6,10 @@ export DJANGO_SETTINGS_MODULE="${DJANGO_SETTINGS_MODULE:-finetune.settings}"
 cd "$(dirname "$0")/.."
 name=${1:-web}
 
+# What is written is this user's only, as with `make run`; a folder that many write to stays as it is.
+umask 077
+if [ -O "${DATA_DIR:-}" ] && [ ! -k "$DATA_DIR" ]; then chmod go-rwx "$DATA_DIR"; fi
+
 worker() { # queues pool concurrency
     exec python -m celery --quiet -A celery_worker worker -Q "$1" --pool "$2" --concurrency "$3" -n "$name@%h" --loglevel "${LOG_LEVEL:-INFO}"
 }

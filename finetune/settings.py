@@ -13,7 +13,7 @@ from finetune import env
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = Path(env.env_str("DATA_DIR", str(BASE_DIR / "data"))).expanduser().resolve()
-DATA_DIR.mkdir(parents=True, exist_ok=True)
+DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 # --- Secrets -----------------------------------------------------------------------------------------------
 _instance = env.instance_secrets(DATA_DIR / "secrets.json")

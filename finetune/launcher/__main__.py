@@ -12,6 +12,7 @@ from pathlib import Path
 
 from finetune.launcher import engines, instance, programs, watch
 from finetune.launcher.facts import Facts
+from finetune.launcher.private import keep_private
 
 PYTHON = sys.executable
 
@@ -39,6 +40,7 @@ def _prepare() -> Facts:
     if answer.returncode:
         raise Refused("Nothing was started.")
     facts = Facts(**json.loads(answer.stdout))
+    keep_private(Path(facts.data_dir))
     for folder in (facts.run_dir, facts.log_dir, Path(facts.data_dir) / "valkey"):
         folder.mkdir(parents=True, exist_ok=True)
     return facts

@@ -161,6 +161,13 @@ def test_secrets_that_others_can_read(own_files, monkeypatch, db):
     assert level_of(files, "environment") == "ok"
 
 
+def test_a_folder_that_others_can_look_into(own_files, db):
+    own_files.chmod(0o755)
+    assert level_of(files, "look into") == "warn"
+    own_files.chmod(0o700)
+    assert level_of(files, f"{own_files} is its owner's only") == "ok"
+
+
 def test_what_a_restore_that_was_cut_off_left(own_files, db):
     (own_files / ".replaced-1a2b-models").mkdir()
     assert level_of(files, ".replaced-1a2b-models") == "bad"

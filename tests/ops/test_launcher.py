@@ -24,6 +24,7 @@ pytestmark = [pytest.mark.stack, pytest.mark.timeout(180)]
 def launched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launched]:
     installation = Launched(tmp_path_factory.mktemp("installation"), free_port())
     installation.environment["LOG_FORMAT"] = "json"
+    installation.data_dir.chmod(0o755)  # as earlier releases made it
     installation.start()
     try:
         wait_until(lambda: installation.get("/healthz") == 200, 60, "healthz")
@@ -39,6 +40,12 @@ def test_it_answers_within_three_seconds_of_the_processes_starting(launched):
     # On a machine with other work everything takes longer by as much as there is work for each processor.
     crowd = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
     assert launched.answered_at - launched.find("finetune.asgi").create_time() < 3 * crowd
+
+
+def test_its_files_are_its_users_only(launched):
+    assert launched.data_dir.stat().st_mode & 0o777 == 0o700
+    open_ones = [path for path in launched.data_dir.rglob("*") if not path.is_symlink() and path.stat().st_mode & 0o077]
+    assert not open_ones and (launched.data_dir / "db.sqlite3").exists()
 
 
 def test_it_prints_one_address(launched):

@@ -29,6 +29,7 @@ def examine() -> Iterator[Finding]:
     yield _writable()
     yield _room()
     yield _secrets()
+    yield _folder()
     if left := sorted(settings.DATA_DIR.glob(f"{REPLACED}*")):
         text = f"A restore was cut off: {', '.join(path.name for path in left)} is what was there before."
         yield Finding(NAME, BAD, text, "Move each back to its place (the name after the last dash), or delete it if all is well.")
@@ -77,3 +78,13 @@ def _secrets() -> Finding:
     if mode & 0o077:
         return Finding(NAME, BAD, f"Others can read {file} (mode {mode:04o}).", f"chmod 600 {file}; then rotate the keys.")
     return Finding(NAME, OK, f"{file} is its owner's only.")
+
+
+def _folder() -> Finding:
+    folder = settings.DATA_DIR
+    mode = stat.S_IMODE(folder.stat().st_mode)
+    if mode & 0o077:
+        return Finding(
+            NAME, WARN, f"Others can look into {folder} (mode {mode:04o}).", f"chmod 700 {folder}, if nobody else needs it."
+        )
+    return Finding(NAME, OK, f"{folder} is its owner's only.")
