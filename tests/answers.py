@@ -23,6 +23,7 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.views import APIView
 
 from finetune.core.answers import FILE, MEDIA
+from training.devices import list_devices
 
 SNAPSHOT: Path = settings.BASE_DIR / "docs" / "openapi.yaml"
 MOST_CHARACTERS = 7000
@@ -34,6 +35,7 @@ SCRUBBED: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ..
     (re.compile(re.escape(str(settings.BASE_DIR))), "/opt/aifinetune"),
     (re.compile(r"/tmp/[\w./-]+"), "/srv/aifinetune/x"),
     (re.compile(r"\b" + re.escape(socket.gethostname()) + r"\b"), "trainer-1"),
+    (re.compile(re.escape(list_devices()[-1].name)), "Example CPU · 8 cores"),
     # Digests of the tests' factories: one digit, again and again.
     (re.compile(r"\b([0-9a-f])\1{63}\b"), lambda found: sha256(found[0].encode()).hexdigest()),
     (re.compile(r"\b([0-9a-f])\1{39}\b"), lambda found: sha256(found[0].encode()).hexdigest()[:40]),

@@ -34,5 +34,5 @@ def test_refusals_have_examples_of_one_shape() -> None:
 
 def test_nothing_of_a_machine_and_no_secret_is_in_them() -> None:
     text = FILE.read_text()
-    for word in ("/tmp/", "/home/", "/root/", "pytest", "eyJhbGciOiJ", "passphrase"):
+    for word in ("/tmp/", "/home/", "/root/", "pytest", "eyJhbGciOiJ", "passphrase", "EPYC", "Xeon", "Ryzen", "Apple M"):
         assert word not in text, word
