@@ -10,16 +10,30 @@
   const LOGARITHMIC = ["loss", "eval_loss", "learning_rate", "grad_norm", "tokens_per_second"];
   const FROM_ZERO = ["memory", "utilisation"];
 
+  const KEPT = "charts"; // where the browser keeps what was chosen for every board
+  const TOOLS = { axis: ["step", "epoch", "time", "tokens"], log: [true, false], clip: [true, false] };
+
+  // {axis, weight, log, clip} of the last visit, as far as they still mean something.
+  function chosenBefore() {
+    try {
+      const kept = JSON.parse(localStorage.getItem(KEPT)) ?? {};
+      const known = Object.entries(TOOLS).filter(([name, values]) => values.includes(kept[name]));
+      const weight = kept.weight >= 0 && kept.weight < 1 ? { weight: kept.weight } : {};
+      return { ...Object.fromEntries(known.map(([name]) => [name, kept[name]])), ...weight };
+    } catch {
+      return {};
+    }
+  }
+
   class Charts {
     constructor(root, lines) {
       this.root = root;
       this.lines = lines;
-      this.axis = "step";
-      this.weight = 0.6;
-      this.log = this.clip = false;
+      Object.assign(this, { axis: "step", weight: 0.6, log: false, clip: false }, chosenBefore());
       this.zoom = this.hovered = null;
       this.plots = [];
       this.boxes = [...root.querySelectorAll("[data-chart]")];
+      this.showTools();
       this.listen();
     }
 
@@ -180,17 +194,19 @@
     listen() {
       this.root.addEventListener("click", (event) => {
         const button = event.target.closest("button");
-        if (button?.dataset.axis) this.choose("[data-axis]", button, () => ((this.axis = button.dataset.axis), (this.zoom = null)));
-        else if (button?.dataset.scale) this.choose("[data-scale]", button, () => (this.log = button.dataset.scale === "log"));
+        if (button?.dataset.axis) this.choose(() => ((this.axis = button.dataset.axis), (this.zoom = null)));
+        else if (button?.dataset.scale) this.choose(() => (this.log = button.dataset.scale === "log"));
         else if (button?.hasAttribute("data-chart-reset")) this.zoomTo(null);
         else if (button?.dataset.png) this.save(button.dataset.png);
       });
       this.root.querySelector("[data-smoothing]")?.addEventListener("input", (event) => {
         this.weight = Number(event.target.value);
+        this.keepTools();
         this.later();
       });
       this.root.querySelector("[data-clip]")?.addEventListener("change", (event) => {
         this.clip = event.target.checked;
+        this.keepTools();
         this.draw();
       });
       new ResizeObserver(() => {
@@ -203,11 +219,34 @@
       matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.repaint());
     }
 
-    choose(group, button, change) {
-      for (const other of this.root.querySelectorAll(group)) other.setAttribute("aria-pressed", String(other === button));
+    choose(change) {
       change();
+      this.keepTools();
+      this.showTools();
       this.showReset();
       this.rebuild();
+    }
+
+    showTools() {
+      const press = (group, chosen) => {
+        for (const button of this.root.querySelectorAll(`[data-${group}]`)) {
+          button.setAttribute("aria-pressed", String(button.dataset[group] === chosen));
+        }
+      };
+      press("axis", this.axis);
+      press("scale", this.log ? "log" : "linear");
+      const [smoothing, clip] = ["[data-smoothing]", "[data-clip]"].map((name) => this.root.querySelector(name));
+      if (smoothing) smoothing.value = this.weight;
+      if (clip) clip.checked = this.clip;
+    }
+
+    // For the next visit, in this browser. Without storage they last until then.
+    keepTools() {
+      try {
+        localStorage.setItem(KEPT, JSON.stringify({ axis: this.axis, weight: this.weight, log: this.log, clip: this.clip }));
+      } catch {
+        // As said.
+      }
     }
 
     repaint() {

@@ -10,9 +10,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from finetune.launcher import engines, instance, programs, watch
+from finetune.launcher import engines, instance, private, programs, watch
 from finetune.launcher.facts import Facts
-from finetune.launcher.private import keep_private
 
 PYTHON = sys.executable
 
@@ -36,11 +35,12 @@ def main() -> int:
 
 def _prepare() -> Facts:
     """Settings as this installation sees them; refuses when they make no sense."""
+    private.write_privately()
     answer = subprocess.run([PYTHON, "-m", "finetune.launcher.prepare", "facts"], stdout=subprocess.PIPE, text=True)
     if answer.returncode:
         raise Refused("Nothing was started.")
     facts = Facts(**json.loads(answer.stdout))
-    keep_private(Path(facts.data_dir))
+    private.close(Path(facts.data_dir))
     for folder in (facts.run_dir, facts.log_dir, Path(facts.data_dir) / "valkey"):
         folder.mkdir(parents=True, exist_ok=True)
     return facts

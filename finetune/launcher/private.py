@@ -10,19 +10,22 @@ OTHERS = stat.S_IRWXG | stat.S_IRWXO
 KEPT = ("secrets.json", "db.sqlite3", "db.sqlite3-wal", "db.sqlite3-shm")
 
 
-def keep_private(data_dir: Path) -> None:
-    """From now on nobody else may read what this process and those it starts write, nor what earlier releases left open.
+def write_privately() -> None:
+    """Nobody else may read what this process, and those it starts, write from now on."""
+    os.umask(OTHERS)
+
+
+def close(data_dir: Path) -> None:
+    """Nor what earlier releases left open there.
 
     A folder of another user, or one that many write to (/tmp), stays as it is: `manage.py doctor` says so.
     """
-    os.umask(OTHERS)
     for path in (data_dir, *(data_dir / name for name in KEPT)):
-        _close(path)
+        if path.exists():
+            _close(path)
 
 
 def _close(path: Path) -> None:
-    if not path.exists():
-        return
     found = path.stat()
     mode = stat.S_IMODE(found.st_mode)
     if mode & OTHERS and not mode & stat.S_ISVTX and found.st_uid == os.geteuid():

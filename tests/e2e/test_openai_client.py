@@ -110,7 +110,7 @@ def test_curves_go_where_integrations_say(
         client.fine_tuning.jobs.create(**told)  # type: ignore[arg-type]
     assert refused.value.param == "integrations"
     account = {"secret": KEY, "url": loopback_trackers.url}
-    saved = httpx.put(f"{stack.url}/api/auth/trackers/wandb", json=account, headers={"Authorization": f"Bearer {key}"})
+    saved = httpx.post(f"{stack.url}/api/auth/trackers/wandb", json=account, headers={"Authorization": f"Bearer {key}"})
     assert saved.status_code == 200, saved.text
     job = client.fine_tuning.jobs.create(**told)  # type: ignore[arg-type]
     (known,) = client.fine_tuning.jobs.retrieve(job.id).integrations or []
@@ -121,7 +121,7 @@ def test_curves_go_where_integrations_say(
         time.sleep(0.5)
     ((path, run),) = loopback_trackers.wandb.items()
     assert path.startswith("ada/legs/") and (run["title"], run["tags"]) == ("sums", ["mine"])
-    assert "train/loss" in run["history"][0]
+    assert any("train/loss" in line for line in run["history"])
 
 
 def test_a_job_is_cancelled(client: openai.OpenAI, base: str) -> None:

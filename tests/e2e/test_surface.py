@@ -119,3 +119,20 @@ def _bytes_of_the_first_visit(browser: Browser, stack: Stack, path: str) -> int:
     network.on("Network.loadingFinished", lambda event: sizes.append(event["encodedDataLength"]))
     page.goto(stack.url + path, wait_until="networkidle")
     return int(sum(sizes))
+
+
+def test_charts_are_drawn_as_chosen_the_last_time(stack: Stack, filled: Filled) -> None:
+    with chromium() as browser:
+        page = _signed_in(browser.new_context(viewport={"width": 1440, "height": 900}), stack)
+        page.goto(stack.url + addresses(filled)["job"])
+        for name in ("Tokens", "Log"):
+            page.get_by_role("button", name=name, exact=True).click()
+        page.get_by_label("Without outliers").check()
+        page.reload()
+        for name in ("Tokens", "Log"):
+            expect(page.get_by_role("button", name=name, exact=True)).to_have_attribute("aria-pressed", "true")
+        expect(page.get_by_label("Without outliers")).to_be_checked()
+        page.evaluate("localStorage.setItem('charts', JSON.stringify({ axis: 'moon', weight: 7 }))")
+        page.reload()
+        expect(page.get_by_role("button", name="Step", exact=True)).to_have_attribute("aria-pressed", "true")
+        expect(page.get_by_label("Smoothing")).to_have_value("0.6")

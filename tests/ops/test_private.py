@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
-from finetune.launcher.private import keep_private
+from finetune.launcher import private
 
 
 @pytest.fixture
@@ -30,7 +30,8 @@ def mode(path: Path) -> int:
 
 
 def test_what_was_open_is_closed_and_what_comes_is(open_folder: Path) -> None:
-    keep_private(open_folder)
+    private.write_privately()
+    private.close(open_folder)
     (open_folder / "new").write_text("x")
     (open_folder / "folder").mkdir()
     assert [mode(open_folder / name) for name in (".", "db.sqlite3", "new", "folder")] == [0o700, 0o600, 0o600, 0o700]
@@ -38,7 +39,7 @@ def test_what_was_open_is_closed_and_what_comes_is(open_folder: Path) -> None:
 
 def test_a_folder_many_write_to_stays_theirs(open_folder: Path) -> None:
     open_folder.chmod(0o1777)
-    keep_private(open_folder)
+    private.close(open_folder)
     assert mode(open_folder) == 0o1777
 
 
