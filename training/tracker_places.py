@@ -7,8 +7,10 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
+from accounts.models import User
 from accounts.tracker_accounts import PLACE, PLACE_WORDS
 from finetune.core.errors import invalid_field
+from training.choices import checked_trackers
 from training.models import TrainingJob
 
 TAG = re.compile(r"[\w :./-]{1,64}", re.ASCII)
@@ -33,6 +35,11 @@ def place_of(job: TrainingJob, account: dict[str, Any], kind: str) -> Place:
     said = job.tracker_places.get(kind, {})
     project = said.get("project") or account.get("project") or DEFAULT_PROJECT
     return Place(project, said.get("entity") or account.get("entity", ""), said.get("name") or job.name, said.get("tags", []))
+
+
+def checked_reports(owner: User, kinds: Collection[str], places: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """A job's `report_to` and `tracker_places`. Refuses what checked_trackers and checked_places refuse."""
+    return {"report_to": checked_trackers(owner, kinds), "tracker_places": checked_places(kinds, places)}
 
 
 def checked_places(kinds: Collection[str], places: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:

@@ -7,9 +7,8 @@ from typing import Any
 from accounts.models import User
 from accounts.tracker_accounts import KINDS
 from finetune.core.errors import Invalid, invalid_field
-from training.choices import checked_trackers
 from training.models import TrainingJob
-from training.tracker_places import checked_places
+from training.tracker_places import checked_reports
 
 TEXTS = ("project", "entity", "name")
 
@@ -27,7 +26,7 @@ def our_trackers(owner: User, integrations: list[dict[str, Any]] | None) -> dict
             raise _wrong(f"Say {{“type”: “{kind}”, “{kind}”: {{“project”: “…”}}}} and nothing beside it.")
         places[kind] = _place(kind, item.get(kind))
     try:
-        return {"report_to": checked_trackers(owner, places), "tracker_places": checked_places(places, places)}
+        return checked_reports(owner, places, places)
     except Invalid as error:
         raise invalid_field("integrations", error.message, code=error.code) from None
 

@@ -12,7 +12,7 @@ from datasets_app.models import Dataset
 from finetune.core.errors import invalid_field
 from finetune.core.templatetags.ui import method_words
 from models_app.models import LanguageModel
-from training.choices import checked_name, checked_trackers, default_split, find_owned
+from training.choices import checked_name, default_split, find_owned
 from training.job_defaults import config_for, defaults_of
 from training.models import TrainingJob
 from training.refusals import refuse_config, refuse_devices, refuse_unknown_choice, refuse_unusable
@@ -21,7 +21,7 @@ from training.spec_fields import checked_config
 from training.spending import checked_budget, refuse_place
 from training.start_facts import facts_at_start
 from training.template_list import find_template
-from training.tracker_places import checked_places
+from training.tracker_places import checked_reports
 
 KEY_LENGTH = 200
 
@@ -51,8 +51,8 @@ def create_job(
     """A draft job of `owner`, or a queued one with `start`. The same idempotency key gives the job it made before.
 
     A template gives the method and options; what is named beside it comes before it, and the owner's own defaults (with
-    `use_defaults`) come after both. Without an executor it runs here. `report_to` names trackers its curves are sent to,
-    `tracker_places` where there: {tracker: {project, entity, name, tags}}.
+    `use_defaults`) come after both. Without an executor it runs here. Curves go to the trackers of `report_to`, with
+    `tracker_places` to {tracker: {project, entity, name, tags}} there.
     Invalid, naming the field: a model or dataset that is missing, not the owner's, not ready or unfit for the method;
     an unknown method, executor, split or template; a config value that is unknown or out of range; more GPUs than there are; a
     provider that can't be used now, its `hardware`, a `budget` (USD) that is none. With `start`, also what start_job refuses.
@@ -81,8 +81,7 @@ def create_job(
         "keep_remote": keep_remote,
         "train_split": train_split,
         "eval_split": eval_split,
-        "report_to": checked_trackers(owner, report_to or ()),
-        "tracker_places": checked_places(report_to or (), tracker_places or {}),
+        **checked_reports(owner, report_to or (), tracker_places or {}),
         "config": checked_config(method, config),
     }
     refuse_place(owner=owner, executor=executor, hardware=hardware, num_gpus=values["config"].get("num_gpus", 1))

@@ -7,13 +7,13 @@ from typing import Any
 from datasets_app.models import Dataset
 from finetune.core.errors import Conflict
 from models_app.models import LanguageModel
-from training.choices import checked_name, checked_trackers, default_split, find_owned
+from training.choices import checked_name, default_split, find_owned
 from training.engine.spec import defaults_for
 from training.models import TrainingJob
 from training.refusals import refuse_config, refuse_devices, refuse_unknown_choice, refuse_unusable
 from training.spec_fields import checked_config
 from training.spending import checked_budget, refuse_place
-from training.tracker_places import checked_places
+from training.tracker_places import checked_reports
 
 
 def update_job(*, job: TrainingJob, **changes: Any) -> TrainingJob:
@@ -57,9 +57,11 @@ def _new_values(job: TrainingJob, changes: dict[str, Any]) -> dict[str, Any]:
 
 def _new_trackers(job: TrainingJob, changes: dict[str, Any]) -> dict[str, Any]:
     """A tracker that is no longer named takes its place with it."""
-    kinds = checked_trackers(job.owner, changes["report_to"]) if "report_to" in changes else job.report_to
+    if not {"report_to", "tracker_places"} & set(changes):
+        return {}
+    kinds = changes.get("report_to", job.report_to)
     kept = {kind: place for kind, place in job.tracker_places.items() if kind in kinds}
-    return {"report_to": kinds, "tracker_places": checked_places(kinds, changes.get("tracker_places", kept))}
+    return checked_reports(job.owner, kinds, changes.get("tracker_places", kept))
 
 
 def _new_inputs(job: TrainingJob, changes: dict[str, Any]) -> dict[str, Any]:
