@@ -57,9 +57,7 @@ def create_job(
     an unknown method, executor, split or template; a config value that is unknown or out of range; more GPUs than there are; a
     provider that can't be used now, its `hardware`, a `budget` (USD) that is none. With `start`, also what start_job refuses.
     """
-    if idempotency_key and len(idempotency_key) > KEY_LENGTH:
-        raise invalid_field("Idempotency-Key", f"At most {KEY_LENGTH} characters.")
-    if idempotency_key and (existing := _made_with(owner, idempotency_key)):
+    if existing := _made_with(owner, idempotency_key):
         return existing
     method, config = _with_template(owner, template_id, method, config or {})
     if use_defaults:
@@ -131,4 +129,7 @@ def _insert(owner: User, values: dict[str, Any], start: bool, key: str | None, c
 
 
 def _made_with(owner: User, key: str | None) -> TrainingJob | None:
+    """The job that was made with this key before."""
+    if key and len(key) > KEY_LENGTH:
+        raise invalid_field("Idempotency-Key", f"At most {KEY_LENGTH} characters.")
     return TrainingJob.objects.for_user(owner).filter(idempotency_key=key).first() if key else None
