@@ -58,16 +58,16 @@ def pack(events: Sequence[Event]) -> bytes:
     return out.getvalue()
 
 
-def unpack(packed: bytes) -> list[Event]:
-    """All events of a chunk, as they were."""
-    return events_of(_table(packed))
+def unpack(packed: bytes, keys: Sequence[str] = ()) -> list[Event]:
+    """All events of a chunk, as they were; with `keys` only those of their values, and nothing else is decoded."""
+    return events_of(_table(packed, keys))
 
 
-def unpack_thinned(packed: bytes, width: int, key: str = "") -> list[Event]:
-    """Of each `width` neighbouring points of a split the lowest and the highest `key` (the loss unless it is named), and the
-    split's first and last. Splits of few points, as evaluations are, are kept whole."""
-    table = _table(packed)
-    return events_of(table.take(_extremes(table, width, key)))
+def unpack_thinned(packed: bytes, width: int, keys: Sequence[str] = ()) -> list[Event]:
+    """Of each `width` neighbouring points of a split the lowest and the highest of the first of `keys` (the loss when there is
+    none), and the split's first and last. Splits of few points, as evaluations are, are kept whole."""
+    table = _table(packed, keys)
+    return events_of(table.take(_extremes(table, width, keys[0] if keys else "")))
 
 
 def sketch(packed: bytes) -> bytes:
@@ -104,12 +104,16 @@ def events_of(table: Any) -> list[Event]:
     return found
 
 
-def _table(packed: bytes) -> Any:
+def _table(packed: bytes, keys: Sequence[str]) -> Any:
+    """The chunk's columns: all, or those of every point and the values of these keys."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    # One thread: a chunk is small, and waking others takes longer than reading it.
-    return pq.ParquetFile(pa.BufferReader(packed)).read(use_threads=False)
+    file = pq.ParquetFile(pa.BufferReader(packed), read_dictionary=["split"])
+    names = [name for name in file.schema_arrow.names if not keys or not name.startswith(VALUE) or name[len(VALUE) :] in keys]
+    # One thread: a chunk is small, and waking others takes longer than reading it. Chosen again, because to Parquet a name with a
+    # dot is also a part of the name before it.
+    return file.read(columns=names, use_threads=False).select(names)
 
 
 def _fits(payload: dict[str, Any]) -> bool:
@@ -138,18 +142,16 @@ def _numbers(values: list[Any]) -> Any:
 def _extremes(table: Any, width: int, key: str) -> Any:
     import numpy as np
 
-    splits = table.column("split").to_pylist()
-    kept: set[int] = {index for index, odd in enumerate(table.column("odd").to_pylist()) if odd is not None}
-    for split in set(splits) - {None}:
-        indices = np.array([index for index, name in enumerate(splits) if name == split])
+    splits = table.column("split").combine_chunks().dictionary_encode()
+    of_split = splits.indices.fill_null(-1).to_numpy()
+    kept = [np.flatnonzero(table.column("odd").is_valid().to_numpy())]
+    for code in np.unique(of_split[of_split >= 0]):
+        split, indices = splits.dictionary[code].as_py(), np.flatnonzero(of_split == code)
         name = f"{VALUE}{key or ('eval_loss' if split == 'eval' else 'loss')}"
-        kept |= {int(indices[0]), int(indices[-1])}
-        if len(indices) <= FEW:
-            kept |= set(indices.tolist())
-        elif name in table.column_names:
-            values = table.column(name).to_numpy().astype(float)[indices]
-            kept |= set(indices[_of_buckets(values, width)].tolist())
-    return sorted(kept)
+        kept.append(indices if len(indices) <= FEW else indices[[0, -1]])
+        if len(indices) > FEW and name in table.column_names:
+            kept.append(indices[_of_buckets(table.column(name).to_numpy().astype(float)[indices], width)])
+    return np.unique(np.concatenate(kept))
 
 
 def _of_buckets(values: Any, width: int) -> Any:

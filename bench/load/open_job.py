@@ -37,25 +37,26 @@ def fill(steps: int) -> Any:
     """A finished job with so many points, all packed as when it ends."""
     from accounts.models import User
     from tests.factories import make_job
-    from training.models import TrainingJob
-    from training.services.pack_metrics import CHUNK, _pack
+    from training.models import JobEvent, TrainingJob
+    from training.services.pack_metrics import CHUNK, pack_metrics
 
     owner = User.objects.create_user("alice", "alice@example.org", "a-long-enough-passphrase")
     job, noise = make_job(owner, status="running", attempt=1), random.Random(7)
     for begin in range(0, steps, CHUNK):
-        points = [_event(step, noise) for step in range(begin + 1, min(begin + CHUNK, steps) + 1)]
-        assert _pack(job.pk, 1, points)
+        rows = [_row(job, step, noise) for step in range(begin + 1, min(begin + CHUNK, steps) + 1)]
+        JobEvent.objects.bulk_create(rows, batch_size=500)
+        pack_metrics(job=job, to_the_end=True)
     progress = {"step": steps, "total_steps": steps, "fraction": 1.0}
     TrainingJob.objects.filter(pk=job.pk).update(last_seq=steps, status="succeeded", progress=progress)
     job.refresh_from_db()
     return job
 
 
-def _event(step: int, noise: random.Random) -> Any:
-    from training.metric_chunks import Event
+def _row(job: Any, step: int, noise: random.Random) -> Any:
+    from training.models import JobEvent
 
     when = BEGIN + timedelta(seconds=step / 20, microseconds=noise.randrange(3000))
-    return Event(step, when, metric(step, noise))
+    return JobEvent(job=job, seq=step, attempt=1, kind=JobEvent.Kind.METRIC, time=when, payload=metric(step, noise))
 
 
 def size(job: Any, steps: int) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -78,6 +79,22 @@ def test_thinning_and_the_sketch_keep_extremes_ends_and_evaluations() -> None:
         kept = {event.seq for event in few}
         assert {many[index].seq for index in (0, 500, 777, 1234, 1999)} <= kept
         assert all(event in many for event in few)
+
+
+def test_of_wanted_values_only_these_are_decoded_and_the_points_are_the_same() -> None:
+    many = events(1500)
+    for index, event in enumerate(many):
+        many[index] = replace(event, payload=payload(index + 1, **{"a.b": -index, "a": index % 17}))
+    many[700] = replace(many[700], payload={"step": 701, "rank": 1})
+    packed = pack(many)
+    for keys in (("a",), ("a.b", "loss"), ("no such",)):
+        found = unpack(packed, keys)
+        assert [event.seq for event in found] == [event.seq for event in many]
+        assert all(event == many[700] or set(event.payload["values"]) == set(keys) - {"no such"} for event in found)
+    few = unpack_thinned(packed, 400, ("a", "a.b"))
+    assert len(few) < 20
+    assert {many[700].seq, many[0].seq, many[-1].seq} <= {event.seq for event in few}
+    assert {event.payload["values"]["a"] for event in few if event != many[700]} >= {0, 16}
 
 
 @pytest.fixture

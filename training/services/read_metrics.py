@@ -54,7 +54,7 @@ def _points(job: TrainingJob, keys: Sequence[str], after: int, up_to: int | None
     chunks = MetricChunk.objects.filter(job=job, last_seq__gt=after).order_by("first_seq")
     packed = 0
     end = math.inf if up_to is None else up_to
-    for attempt, last, events in _chunks(chunks, limit, keys[0] if keys else ""):
+    for attempt, last, events in _chunks(chunks, limit, keys):
         packed = last
         wanted = (event for event in events if after < event.seq <= end)
         yield from _told(job, keys, ((event.seq, attempt, event.time, event.payload) for event in wanted))
@@ -67,15 +67,18 @@ def _rows(job: TrainingJob, after: int, up_to: int | None) -> list[tuple[int, in
     return list(rows.values_list("seq", "attempt", "time", "payload"))
 
 
-def _chunks(chunks: QuerySet[MetricChunk], limit: int | None, key: str) -> Iterator[tuple[int, int, list[Event]]]:
+def _chunks(chunks: QuerySet[MetricChunk], limit: int | None, keys: Sequence[str]) -> Iterator[tuple[int, int, list[Event]]]:
     """Each chunk's attempt, last number and events. The sketches are read alone where they have more points than are wanted."""
     count = chunks.aggregate(points=Sum("count"))["points"] or 0
     width = 2 * max(1, count // (4 * limit)) if limit else 2
-    coarse = bool(limit) and key in ("", "loss") and width >= SKETCH_EVERY // 2
+    coarse = bool(limit) and (not keys or keys[0] == "loss") and width >= SKETCH_EVERY // 2
     column = "sketch" if coarse else "points"
     for attempt, last, packed in chunks.values_list("attempt", "last_seq", column).iterator(chunk_size=50):
-        data = bytes(packed)
-        yield attempt, last, read_sketch(data) if coarse else unpack_thinned(data, width, key) if width > 2 else unpack(data)
+        yield (
+            attempt,
+            last,
+            read_sketch(packed) if coarse else unpack_thinned(packed, width, keys) if width > 2 else unpack(packed, keys),
+        )
 
 
 def _told(job: TrainingJob, keys: Sequence[str], rows: Iterable[tuple[int, int, Any, dict[str, Any]]]) -> Iterator[Point]:
