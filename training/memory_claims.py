@@ -5,8 +5,6 @@ models_app asks for it by name (settings.TRAINING_CLAIMS): it lies below us.
 
 from __future__ import annotations
 
-import json
-
 import psutil
 
 from finetune.core import board
@@ -40,10 +38,11 @@ def used_by(job: TrainingJob, device: str) -> int:
     """Bytes a running job holds now: on the processor what its processes really have, on a GPU the most it has had (torch keeps it)."""
     if device.startswith("cuda"):
         return int(job.memory.get("peak_bytes") or 0)
+    who = RunDir(job.run_dir).engine()
     try:
-        engine = psutil.Process(json.loads(RunDir(job.run_dir).process_file.read_text())["pid"])
-        return sum(process.memory_info().rss for process in (engine, *engine.children(recursive=True)))
-    except (OSError, ValueError, KeyError, psutil.Error):  # it is starting, or has just ended
+        engine = [psutil.Process(who["pid"])] if who else []  # else it is starting
+        return sum(process.memory_info().rss for leader in engine for process in (leader, *leader.children(recursive=True)))
+    except psutil.Error:  # it has just ended
         return 0
 
 

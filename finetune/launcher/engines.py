@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import time
 from pathlib import Path
 from typing import Any
 
 from training.engine import process
+from training.engine.rundir import started_in
 
 # A checkpoint of a large model takes a while to write.
 PATIENCE_SECONDS = 120
@@ -19,7 +19,7 @@ def stop_all(data_dir: Path) -> None:
 
     Waits for them; a second Ctrl-C, or PATIENCE_SECONDS, ends them at once (the last checkpoint then counts).
     """
-    running = [identity for identity in _identities(data_dir) if process.is_alive(identity)]
+    running = [who for run in started_in(data_dir) if (who := run.engine()) and process.is_alive(who)]
     if not running:
         return
     print(f"Waiting for {len(running)} training run(s) to write a checkpoint. Ctrl-C again to cut this short.", flush=True)
@@ -38,13 +38,3 @@ def _wait(running: list[dict[str, Any]]) -> None:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline and any(process.is_alive(identity) for identity in running):
         time.sleep(0.2)
-
-
-def _identities(data_dir: Path) -> list[dict[str, Any]]:
-    found = []
-    for file in data_dir.glob("runs/*/*/process.json"):
-        try:
-            found.append(json.loads(file.read_text()))
-        except (OSError, ValueError):
-            continue  # not written yet, or deleted with its job
-    return found

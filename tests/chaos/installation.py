@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import time
@@ -96,10 +95,7 @@ class Installation(Launched):
         os.kill(victim.pid, signal.SIGKILL)
 
     def engine(self, pk: int) -> dict[str, Any] | None:
-        try:
-            return json.loads(self.run(pk).process_file.read_text())
-        except (OSError, ValueError):
-            return None
+        return self.run(pk).engine()
 
     def engines(self) -> list[psutil.Process]:
         """Whatever still works in a run directory; the fork server itself works in none."""

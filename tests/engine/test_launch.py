@@ -26,7 +26,7 @@ def test_a_warm_run_begins_at_once_in_its_own_session(make_run, server) -> None:
     preparing, started = events(run_dir, "phase")[0], events(run_dir, "started")[0]
     assert preparing["time"] - asked < 3  # importing takes 5 to 10 seconds
     assert started["time"] > asked
-    assert json.loads(run_dir.process_file.read_text()) == who
+    assert run_dir.engine() == who
     assert os.getsid(who["pid"]) == who["pid"]
     terminate(who, force=True)
     assert ended(run_dir) == {"signal": 9}

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .process import identity
+from .rundir import RunDir
 
 ANSWER_WITHIN = 10.0  # seconds a fork may take before we start cold instead; it takes milliseconds
 PACKAGE_ROOT = Path(__file__).resolve().parents[2]
@@ -69,10 +70,9 @@ def _started_by_then(path: Path) -> int | None:
     """The answer got lost; the run may have started all the same, and must not be started twice."""
     deadline = time.monotonic() + 1.0
     while time.monotonic() < deadline:
-        try:
-            return json.loads((path / "process.json").read_text())["pid"]
-        except (OSError, ValueError, TypeError, KeyError):
-            time.sleep(0.05)
+        if who := RunDir(path).engine():
+            return who["pid"]
+        time.sleep(0.05)
     return None
 
 

@@ -41,6 +41,10 @@ class RunDir:
         """Identity of the engine process: {pid, start_time, boot_id}."""
         return self.path / "process.json"
 
+    def engine(self) -> dict[str, Any] | None:
+        """Who the engine process is or was; None before it has said so, and where the file is torn or gone."""
+        return read_json(self.process_file)
+
     @property
     def exit_file(self) -> Path:
         """How the process ended, written by whoever waited for it: {code} or {signal}."""
@@ -81,6 +85,19 @@ class RunDir:
 
     def cancel_requested(self) -> bool:
         return self.cancel_file.exists()
+
+
+def started_in(data_dir: Path) -> list[RunDir]:
+    """Every run directory of an installation in which an engine was started, of whatever job and attempt."""
+    return [RunDir(file.parent) for file in data_dir.glob("runs/[0-9]*/[0-9]*/process.json")]
+
+
+def read_json(file: Path) -> dict[str, Any] | None:
+    """What another process wrote for us; None when it has not yet, or its file is half written or gone."""
+    try:
+        return json.loads(file.read_text())
+    except (OSError, ValueError):
+        return None
 
 
 def write_atomic(path: Path, text: str) -> None:

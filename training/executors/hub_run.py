@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import shutil
@@ -15,7 +14,7 @@ from finetune.core import hub_buckets, hub_runs, storage
 from finetune.core.errors import Forbidden, Invalid, Unavailable
 from training.engine import checkpoints, verify
 from training.engine.output import MANIFEST
-from training.engine.rundir import RunDir
+from training.engine.rundir import RunDir, read_json
 from training.executors import parcel, placement
 from training.executors.accounts import HubAccount, as_owner, hub_account
 from training.executors.mirror import Mirror
@@ -120,10 +119,7 @@ def accept(run_dir: Path, brought: Path) -> None:
 
 def exit_cause(run_dir: Path) -> dict[str, int]:
     """What the runner wrote when the engine had ended."""
-    try:
-        return json.loads(RunDir(run_dir).exit_file.read_text())
-    except (OSError, ValueError):
-        return {}
+    return read_json(RunDir(run_dir).exit_file) or {}
 
 
 def _replace(source: Path, target: Path) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from training import device_samples
 from training.device_reports import worker_devices
 from training.engine import launch, process
-from training.engine.rundir import RunDir, write_atomic
+from training.engine.rundir import RunDir, read_json, write_atomic
 from training.executors import Capabilities, Hardware, Orphan, State, fork_server
 from training.executors.confinement import confined_environment
 from training.executors.environment import engine_environment
@@ -47,13 +46,13 @@ class Local:
         return State(self.is_alive(run_dir))
 
     def is_alive(self, run_dir: Path) -> bool:
-        return process.is_alive(_read(RunDir(run_dir).process_file))
+        return process.is_alive(RunDir(run_dir).engine())
 
     def ask_to_stop(self, run_dir: Path) -> None:
         RunDir(run_dir).cancel_file.touch()
 
     def stop(self, run_dir: Path, *, force: bool = False) -> None:
-        process.terminate(_read(RunDir(run_dir).process_file), force=force)
+        process.terminate(RunDir(run_dir).engine(), force=force)
 
     def sync(self, run_dir: Path) -> None:
         """The engine writes into the run directory itself."""
@@ -62,7 +61,7 @@ class Local:
         return device_samples.here()
 
     def exit_cause(self, run_dir: Path) -> dict[str, Any]:
-        return _read(RunDir(run_dir).exit_file) or {}
+        return read_json(RunDir(run_dir).exit_file) or {}
 
     def collect(self, run_dir: Path) -> bool:
         return True
@@ -75,10 +74,3 @@ class Local:
 
     def remove_orphan(self, user: Any, orphan: Orphan) -> None:
         raise LookupError("nothing of ours is anywhere else")
-
-
-def _read(file: Path) -> dict[str, Any] | None:
-    try:
-        return json.loads(file.read_text())
-    except (FileNotFoundError, ValueError):
-        return None

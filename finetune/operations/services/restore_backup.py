@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import tempfile
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from finetune.operations.checks import broker, workers
 from finetune.operations.services.back_up import FOLDERS, SECRETS
 from finetune.operations.swap import swapped
 from training.engine import process
+from training.engine.rundir import started_in
 
 
 @dataclass(frozen=True)
@@ -91,16 +91,9 @@ def _refuse_running() -> None:
     if not broker.unreachable() and (answering := workers.served()):
         names = sorted({name for those in answering.values() for name in those})
         raise Conflict(f"Workers still answer: {', '.join(names)}. Stop every process, then restore.")
-    for identity in settings.DATA_DIR.glob("runs/*/*/process.json"):
-        if process.is_alive(_read(identity)):
-            raise Conflict(f"The training run in {identity.parent} still works. Wait for its end, or stop process and worker.")
-
-
-def _read(file: Path) -> dict[str, Any] | None:
-    try:
-        return json.loads(file.read_text())
-    except (OSError, ValueError):
-        return None
+    for run in started_in(settings.DATA_DIR):
+        if process.is_alive(run.engine()):
+            raise Conflict(f"The training run in {run.path} still works. Wait for its end, or stop process and worker.")
 
 
 def _refuse_full() -> None:
