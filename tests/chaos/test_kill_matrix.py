@@ -16,7 +16,7 @@ import pytest
 
 from tests import servers
 from tests.chaos.installation import Installation
-from tests.chaos.undisturbed import ALL, check, reference
+from tests.chaos.undisturbed import ALL, check, check_all, reference
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 
@@ -32,12 +32,10 @@ def cases(*parts: str) -> list[Any]:
 @pytest.mark.parametrize(("part", "moment"), cases("web", "worker", "engine", "broker"))
 def test_nothing_is_lost_and_nothing_doubled(embedded: Installation, undisturbed: dict[str, Any], part: str, moment: str) -> None:
     expected = reference(embedded, undisturbed)
-    before = embedded.start_job() if moment == "queued" else None
-    pk = embedded.start_job()
-    embedded.at(moment, pk)
-    embedded.kill(part, before or pk)
-    for job in filter(None, (before, pk)):
-        check(embedded, job, expected)
+    jobs = [embedded.start_job() for _ in range(2 if moment == "queued" else 1)]
+    embedded.at(moment, jobs[-1])
+    embedded.kill(part, jobs[0])
+    check_all(embedded, jobs, expected)
 
 
 @pytest.mark.parametrize(("part", "moment"), cases("database"))
@@ -45,14 +43,12 @@ def test_a_killed_database_loses_nothing(
     production: Installation, database: servers.Server, undisturbed: dict[str, Any], part: str, moment: str
 ) -> None:
     expected = reference(production, undisturbed)
-    before = production.start_job() if moment == "queued" else None
-    pk = production.start_job()
-    production.at(moment, pk)
+    jobs = [production.start_job() for _ in range(2 if moment == "queued" else 1)]
+    production.at(moment, jobs[-1])
     database.stop(signal.SIGKILL)
     time.sleep(1.5)
     database.start()
-    for job in filter(None, (before, pk)):
-        check(production, job, expected)
+    check_all(production, jobs, expected)
 
 
 @pytest.mark.skipif(not ALL, reason="half a minute of silence: CHAOS=all")

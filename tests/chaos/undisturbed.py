@@ -31,6 +31,14 @@ def result(here: Installation, pk: int) -> dict[str, Any]:
     return {"train": train, "eval": evaluated, "digests": digests}
 
 
+def check_all(here: Installation, jobs: list[int], expected: dict[str, Any]) -> None:
+    """Each of them, once the last has ended: until then there rightly is an engine."""
+    for pk in jobs:
+        here.ended(pk)
+    for pk in jobs:
+        check(here, pk, expected)
+
+
 def check(here: Installation, pk: int, expected: dict[str, Any]) -> None:
     job = here.ended(pk)
     assert job["status"] == "succeeded", job
