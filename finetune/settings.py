@@ -212,6 +212,7 @@ CELERY_BEAT_SCHEDULE = {
     "report-runs": {"task": "training.services.report_run.report_due", "schedule": 10.0},
     "reconcile-datasets": {"task": "datasets_app.services.reconcile_datasets.reconcile", "schedule": 60.0},
     "refresh-prices": {"task": "training.services.refresh_prices.refresh", "schedule": crontab(hour=5, minute=10)},
+    "forget-ended": {"task": "training.services.forget_jobs.forget_ended", "schedule": crontab(hour=4, minute=50)},
     "prune-files": {"task": "finetune.operations.services.prune_files.prune", "schedule": crontab(hour=4, minute=20)},
     "remove-accounts": {"task": "finetune.operations.services.delete_account.remove_accounts", "schedule": 30.0},
     "reconcile-archives": {"task": "finetune.operations.services.reconcile_archives.reconcile", "schedule": 60.0},
@@ -337,6 +338,8 @@ METRICS_TOKEN = env.env_str("METRICS_TOKEN")
 RETAIN_CHECKPOINT_DAYS = env.env_int("RETAIN_CHECKPOINT_DAYS", 0)
 RETAIN_LOG_DAYS = env.env_int("RETAIN_LOG_DAYS", 0)
 RETAIN_FAILED_RUN_DAYS = env.env_int("RETAIN_FAILED_RUN_DAYS", 0)
+# Days for which the bucket of a failed or cancelled job stays at its provider for a resume; 0 until the job is deleted.
+RETAIN_CLOUD_DAYS = env.env_int("RETAIN_CLOUD_DAYS", 7)
 LOG_FORMAT = env.env_choice("LOG_FORMAT", "line", ["line", "json"])
 LOGGING = {
     "version": 1,

@@ -145,8 +145,8 @@ def _extremes(table: Any, width: int, key: str) -> Any:
     splits = table.column("split").combine_chunks().dictionary_encode()
     of_split = splits.indices.fill_null(-1).to_numpy()
     kept = [np.flatnonzero(table.column("odd").is_valid().to_numpy())]
-    for code in np.unique(of_split[of_split >= 0]):
-        split, indices = splits.dictionary[code].as_py(), np.flatnonzero(of_split == code)
+    for code, split in enumerate(splits.dictionary.to_pylist()):
+        indices = np.flatnonzero(of_split == code)
         name = f"{VALUE}{key or ('eval_loss' if split == 'eval' else 'loss')}"
         kept.append(indices if len(indices) <= FEW else indices[[0, -1]])
         if len(indices) > FEW and name in table.column_names:

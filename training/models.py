@@ -69,7 +69,8 @@ class TrainingJob(Lifecycle):
 
     RUNNING = (Status.RUNNING, Status.CANCELLING)
     ACTIVE = (Status.QUEUED, *RUNNING)
-    FINISHED = (Status.SUCCEEDED, Status.FAILED, Status.CANCELLED)
+    ENDED_BADLY = (Status.FAILED, Status.CANCELLED)  # and can be resumed
+    FINISHED = (Status.SUCCEEDED, *ENDED_BADLY)
 
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="jobs")
     name = models.CharField(max_length=200)

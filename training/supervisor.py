@@ -327,13 +327,18 @@ class _Follower:
         return done
 
     def _clean_up(self) -> None:
-        """Nothing of a run that has ended stays with a provider. What can't be removed now is found by the sweep."""
+        """Nothing of a run that has ended stays with a provider, but what attempts share (checkpoints) while the job may be resumed.
+        What can't be removed now is listed under Cloud."""
         if self.watch is None:
             return
         try:
-            self.executor.clean_up(self.run_dir, over=self.job.is_finished)
+            self.executor.clean_up(self.run_dir, over=self._is_over())
         except (AccessRefused, DomainError, OSError) as error:
             logger.warning("Job %s: what its provider holds could not be removed: %s", self.job.pk, error)
+
+    def _is_over(self) -> bool:
+        """Whether no later attempt could go on from this one: it succeeded, or failed before its first step."""
+        return self.job.status == Status.SUCCEEDED or (self.job.is_finished and not self.job.progress.get("step"))
 
     def _finish(self, outcome: Outcome, *, event: dict[str, Any] | None = None, error: dict[str, Any] | None = None) -> bool:
         with held(self.lease):

@@ -18,8 +18,6 @@ from models_app.models import LanguageModel
 from training.engine import datacache
 from training.models import TrainingJob
 
-Status = TrainingJob.Status
-ENDED_BADLY = (Status.FAILED, Status.CANCELLED)
 DEBRIS_SECONDS = 86400  # nothing is being written for a day without a byte
 GONE = ".gone-"  # begins the name of what prune_files is deleting; a crash leaves it
 STAGED = {
@@ -53,7 +51,7 @@ def removable() -> Iterator[Removable]:
 
 
 def _failed_runs() -> Iterator[Removable]:
-    for job in _ended(settings.RETAIN_FAILED_RUN_DAYS, ENDED_BADLY):
+    for job in _ended(settings.RETAIN_FAILED_RUN_DAYS, TrainingJob.ENDED_BADLY):
         root = storage.job_dir(job)
         if (root.is_dir() or store.published(root)) and not _holds_a_model(root):
             yield _found(root, "failed_runs", job)

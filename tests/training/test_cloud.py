@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.management import call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 from modal_proto import api_pb2 as pb
 
 from accounts.models import Credential, User, UserLimits
@@ -21,6 +25,7 @@ from training.executors.placement import Placement, parse_key
 from training.models import HardwarePrice, TrainingJob
 from training.placing import time_limit
 from training.services.create_job import create_job
+from training.services.forget_jobs import forget, forget_ended
 from training.services.list_cloud_runs import list_cloud_runs
 from training.services.refresh_prices import refresh, refresh_prices
 from training.services.start_job import start_job
@@ -151,6 +156,69 @@ def test_what_no_job_needs_is_listed_with_its_cost_and_can_be_stopped(alice: Use
     assert page.post("/training/cloud/stop", {"executor": "hf_jobs", "id": f"alice/{keys[1]}"}).status_code == 302
     assert [run.held.run_key for run in list_cloud_runs(user=alice).runs] == [keys[0]]
     assert charlie_api.get("/api/training/cloud").json() == {"runs": [], "troubles": {}}
+
+
+def test_many_things_at_a_provider_take_as_many_queries_as_few(alice: User, hub) -> None:  # noqa: F811
+    store_token(alice)
+    with CaptureQueriesContext(connection) as few:
+        list_cloud_runs(user=alice)
+    model = make_base_model(alice)
+    for number in range(1, 6):
+        job = remote_job(alice, model=model, status="running", attempt=1)
+        hub.add("datasets", f"alice/{Placement(job.pk, number, alice.pk, '', 900).key}", {}, private=True)
+    with CaptureQueriesContext(connection) as many:
+        assert len(list_cloud_runs(user=alice).runs) == 5
+    assert len(many) == len(few) + 2  # the jobs and the price list of the one provider that holds something
+
+
+def test_the_bucket_of_a_job_that_can_be_resumed_stays_for_a_week_or_until_the_job_is_deleted(
+    alice: User,
+    api,
+    page,
+    hub,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+    django_capture_on_commit_callbacks,
+) -> None:
+    monkeypatch.setattr(forget, "delay", forget)
+    store_token(alice)
+    days = {"old": 8, "kept": 8, "new": 6, "deleted": 1, "resumed": 8}
+    values = {"model": make_base_model(alice), "status": "failed", "attempt": 1}
+    jobs = {name: remote_job(alice, finished_at=timezone.now() - timedelta(days=number), **values) for name, number in days.items()}
+    TrainingJob.objects.filter(pk=jobs["kept"].pk).update(keep_remote=True)
+    TrainingJob.objects.filter(pk=jobs["resumed"].pk).update(status="queued")
+    names = {name: f"alice/{Placement(job.pk, 1, alice.pk, '', 900).shared_key}" for name, job in jobs.items()}
+    stranger = f"alice/{Placement(99_999, 1, alice.pk, '', 900).shared_key}"  # no job's: the database may have been put back
+    for name in (*names.values(), stranger):
+        hub.create_bucket(name)
+    found = list_cloud_runs(user=alice)
+    assert {run.held.id for run in found.runs if run.kept} == {names[name] for name in ("old", "kept", "new", "deleted")}
+    assert [run.held.id for run in found.orphans] == [stranger]
+    assert page.get("/training/cloud").content.decode().count("kept for Resume") == 4
+    call_command("cloud_runs", "--stop")
+    assert set(hub.buckets) == {*names.values()}
+    hub.create_bucket(stranger)
+    forget_ended()
+    assert set(hub.buckets) == {stranger, *(names[name] for name in ("kept", "new", "deleted", "resumed"))}
+    with django_capture_on_commit_callbacks(execute=True):
+        assert api.delete(f"/api/training/{jobs['deleted'].pk}").status_code == 204
+    assert set(hub.buckets) == {stranger, *(names[name] for name in ("kept", "new", "resumed"))}
+
+
+def test_what_a_provider_does_not_let_go_stops_no_deletion(
+    alice: User,
+    api,
+    hub,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+    django_capture_on_commit_callbacks,
+) -> None:
+    monkeypatch.setattr(forget, "delay", forget)
+    store_token(alice)
+    job = remote_job(alice, status="failed", attempt=1)
+    hub.create_bucket(name := f"alice/{Placement(job.pk, 1, alice.pk, '', 900).shared_key}")
+    Credential.objects.filter(owner=alice).delete()
+    with django_capture_on_commit_callbacks(execute=True):
+        assert api.delete(f"/api/training/{job.pk}").status_code == 204
+    assert set(hub.buckets) == {name}
 
 
 def test_what_runs_and_is_needed_by_nobody_has_its_cost_so_far(alice: User, page, hub, modal_server, tmp_path: Path) -> None:  # noqa: F811

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from rest_framework.test import APIClient
 
 from accounts.models import User, UserLimits
 from tests.factories import make_base_model, make_job
@@ -76,6 +77,39 @@ def test_a_job_whose_budget_is_used_up_goes_on_with_a_new_one(alice: User, page:
     assert page.post(f"/training/{job.pk}/resume", {"budget": "4.00"}).status_code == 302
     job.refresh_from_db()
     assert (job.status, str(job.budget), "stopped" in job.cost) == ("queued", "4.00", False)
+
+
+@pytest.mark.parametrize("step", ["", "3"])
+def test_a_resume_that_does_not_name_the_budget_keeps_it(alice: User, page: Client, step: str) -> None:
+    job = far(alice, status="failed", attempt=1, budget="4.00", finished_at=datetime.now(UTC))
+    directory = RunDir(job.run_dir).checkpoints
+    checkpoints.commit(checkpoints.stage(directory, 3), directory, 3)
+    assert page.post(f"/training/{job.pk}/resume", {"checkpoint": step}).status_code == 302
+    job.refresh_from_db()
+    assert (job.status, str(job.budget)) == ("queued", "4.00")
+
+
+def test_an_emptied_budget_is_none_on_the_page_and_by_the_api(alice: User, page: Client, api: APIClient) -> None:
+    store_token(alice)
+    values = {
+        "model": make_base_model(alice),
+        "executor": "hf_jobs",
+        "hardware": "a10g-small",
+        "train_split": "train",
+        "cost": COST,
+    }
+    values |= {"inputs": {"x": 1}, "status": "failed", "attempt": 1, "budget": "4.00", "finished_at": datetime.now(UTC)}
+    asked = (
+        lambda pk: page.post(f"/training/{pk}/resume", {"budget": ""}),
+        lambda pk: api.post(f"/api/training/{pk}/resume", {"budget": None}, format="json"),
+    )
+    for resume in asked:
+        job = make_job(alice, **values)
+        assert resume(job.pk).status_code in (202, 302)
+        job.refresh_from_db()
+        assert (job.status, job.budget) == ("queued", None)
+    job = make_job(alice, **values)
+    assert api.post(f"/api/training/{job.pk}/resume", {}, format="json").json()["budget"] == "4.00"
 
 
 def test_a_job_here_is_started_with_a_button_and_nothing_about_money(alice: User, page: Client) -> None:

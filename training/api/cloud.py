@@ -22,6 +22,7 @@ class CloudRunSerializer(serializers.Serializer):
     what = serializers.CharField()
     running = serializers.BooleanField(help_text="Whether it costs money now.")
     needed = serializers.BooleanField(help_text="Whether an active job is in the attempt it was made for.")
+    kept = serializers.BooleanField(help_text="Whether a failed or cancelled job could go on from it.")
     job = serializers.IntegerField(allow_null=True)
     hardware = serializers.CharField(allow_blank=True)
     cost = serializers.FloatField(allow_null=True, help_text="USD so far, where known.")
@@ -77,6 +78,6 @@ class RefreshPricesView(APIView):
 def _run(run: CloudRun) -> dict[str, Any]:
     held = run.held
     return {
-        "executor": run.executor, "id": held.id, "what": held.what, "running": held.running, "needed": run.needed,
+        "executor": run.executor, "id": held.id, "what": held.what, "running": held.running, "needed": run.needed, "kept": run.kept,
         "job": run.job.pk if run.job else None, "hardware": held.hardware, "cost": run.cost, "cost_note": run.cost_note, "url": held.url,
     }  # fmt: skip

@@ -212,7 +212,11 @@ class ResumeSerializer(serializers.Serializer):
         required=False, allow_null=True, min_value=1, help_text="Go back to the checkpoint of this step; the newest one by default."
     )
     budget = serializers.DecimalField(
-        max_digits=10, decimal_places=2, required=False, allow_null=True, help_text="A new one, in USD."
+        max_digits=10,
+        decimal_places=2,
+        required=False,
+        allow_null=True,
+        help_text="A new one, in USD, for all attempts together; null for none. Left out, the old one stays.",
     )
     confirm_cost = serializers.BooleanField(required=False)
 

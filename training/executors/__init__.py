@@ -7,6 +7,7 @@ Everything is keyed by the run directory, which holds our job id and attempt, so
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -135,6 +136,9 @@ class Executor(Protocol):
     def clean_up(self, run_dir: Path, *, over: bool = True) -> None:
         """Remove what the attempt left with the provider, or only stop it where the owner wanted to keep it. What the job's attempts
         share goes when the job is `over`."""
+
+    def forget(self, owner_id: int, job_ids: Collection[int]) -> None:
+        """Remove from this person's account what the attempts of these jobs shared, where it is still there."""
 
     def list_orphans(self, user: Any) -> list[Orphan]:
         """What this person's account holds of ours, whether or not a job still knows it."""

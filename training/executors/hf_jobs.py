@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 
 from finetune.core import hub_buckets, hub_jobs, hub_runs
-from finetune.core.errors import Forbidden, Invalid
+from finetune.core.errors import Invalid
 from finetune.core.hub_jobs import HubJob
 from training import prices
 from training.executors import Capabilities, Orphan, State, parcel, placement, receipt
 from training.executors.accounts import HubAccount, as_owner, hub_account, hub_reason, settings_page
-from training.executors.hub_run import HubRun, exit_cause
+from training.executors.hub_run import HubRun, buckets_of, exit_cause, forget_buckets
 from training.executors.joblog import LogReader
 from training.executors.jobmetrics import MetricsReader
 
@@ -136,15 +135,16 @@ class HfJobs:
         if over:
             run.delete_bucket()
 
+    def forget(self, owner_id: int, job_ids: Collection[int]) -> None:
+        forget_buckets(owner_id, job_ids)
+
     def list_orphans(self, user: Any) -> list[Orphan]:
         account = hub_account(user.pk)
         with as_owner(account):
             jobs = hub_jobs.list_jobs(account.namespace, token=account.token)
             prefix = f"{placement.PREFIX}-{placement.installation()}-"
             repos = hub_runs.list_repos(account.namespace, prefix, token=account.token, kind="dataset")
-        buckets: list[str] = []
-        with suppress(Forbidden, Invalid):  # a token without the right to buckets has made none
-            buckets = hub_buckets.list_buckets(account.namespace, prefix, token=account.token)
+        buckets = buckets_of(account)
         found = [Orphan(job.id, job.run_key, "Job", True, job.flavor, job.url, job.running_seconds) for job in jobs]
         found += [Orphan(repo, repo.split("/")[-1], "repository", False) for repo in repos]
         return found + [Orphan(name, name.split("/")[-1], "bucket", False) for name in buckets]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,7 +23,7 @@ from training import prices
 from training.engine.rundir import write_atomic
 from training.executors import Capabilities, Orphan, State, parcel, placement, receipt
 from training.executors.accounts import as_owner, hub_account, hub_reason, settings_page
-from training.executors.hub_run import HubRun, exit_cause
+from training.executors.hub_run import HubRun, exit_cause, forget_buckets
 from training.executors.mirror import Mirror
 
 NAME = "Hugging Face Spaces"
@@ -176,6 +177,9 @@ class HfSpaces:
         run.delete()
         if over:
             run.delete_bucket()
+
+    def forget(self, owner_id: int, job_ids: Collection[int]) -> None:
+        forget_buckets(owner_id, job_ids)
 
     def list_orphans(self, user: Any) -> list[Orphan]:
         account = hub_account(user.pk)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,6 +98,23 @@ class HubRun:
                 if error.code == "not_on_hub":
                     return []
                 raise
+
+
+def buckets_of(account: HubAccount) -> list[str]:
+    """Those of this installation's jobs."""
+    prefix = f"{placement.PREFIX}-{placement.installation()}-"
+    with as_owner(account), suppress(Forbidden, Invalid):  # a token without the right to buckets has made none
+        return hub_buckets.list_buckets(account.namespace, prefix, token=account.token)
+    return []
+
+
+def forget_buckets(owner_id: int, job_ids: Collection[int]) -> None:
+    account = hub_account(owner_id)
+    wanted = {(job, 0) for job in job_ids}
+    for name in buckets_of(account):
+        if placement.parse_key(name.split("/")[-1]) in wanted:
+            with as_owner(account):
+                hub_buckets.delete_bucket(name, token=account.token)
 
 
 def accept(run_dir: Path, brought: Path) -> None:

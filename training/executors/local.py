@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,9 @@ class Local:
 
     def clean_up(self, run_dir: Path, *, over: bool = True) -> None:
         """Run directories stay: see finetune.operations.retention."""
+
+    def forget(self, owner_id: int, job_ids: Collection[int]) -> None:
+        """Here attempts share nothing but what lies in the job's directory."""
 
     def list_orphans(self, user: Any) -> list[Orphan]:
         return []

@@ -6,7 +6,7 @@ import json
 import logging
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -174,6 +174,9 @@ class Modal:
         if not placed.keep:
             with _as_owner():
                 modal_runs.delete_volume(placed.key, tokens=_tokens(placed.owner))
+
+    def forget(self, owner_id: int, job_ids: Collection[int]) -> None:
+        """Each attempt has a volume of its own."""
 
     def list_orphans(self, user: Any) -> list[Orphan]:
         """Running Sandboxes, and the volumes of runs: those that were to be kept, and those a crash left behind."""

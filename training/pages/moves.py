@@ -49,7 +49,8 @@ def resume(request: HttpRequest, pk: int) -> HttpResponse:
     job, step = own_job(request, pk), request.POST.get("checkpoint", "")
     if step and not step.isdecimal():
         raise invalid_field("checkpoint", "Name a checkpoint by its step.")
-    values: dict[str, Any] = {"budget": request.POST.get("budget"), "confirm_cost": "confirm_cost" in request.POST}
+    values: dict[str, Any] = {"budget": request.POST["budget"]} if "budget" in request.POST else {}
+    values["confirm_cost"] = "confirm_cost" in request.POST
     try:
         return redirect("job", resume_job(job=job, checkpoint=int(step) if step else None, **values).pk)
     except DomainError as error:

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from accounts.models import User
 from finetune.core.errors import DomainError
 from training import executors, prices
-from training.executors import AccessRefused, Orphan, placement
+from training.executors import AccessRefused, Hardware, Orphan, placement
 from training.models import TrainingJob
 
 
 @dataclass(frozen=True)
 class CloudRun:
-    """One thing at a provider. `needed` while an active job is in the attempt it was made for; `cost` (USD) so far, where known;
-    `cost_note` says how it was counted where it is more than is billed, or why nobody knows it."""
+    """One thing at a provider. `needed` while an active job is in the attempt it was made for; `kept` while a failed or cancelled job
+    could go on from it (see forget_jobs); `cost` (USD) so far, where known; `cost_note` says how it was counted where it is more than is billed, or why nobody knows it."""
 
     executor: str
     held: Orphan
     job: TrainingJob | None
     needed: bool
+    kept: bool
     cost: float | None
     price_per_hour: float | None
     cost_note: str
@@ -34,7 +36,7 @@ class CloudRuns:
 
     @property
     def orphans(self) -> list[CloudRun]:
-        return [run for run in self.runs if not run.needed]
+        return [run for run in self.runs if not run.needed and not run.kept]
 
 
 def list_cloud_runs(*, user: User) -> CloudRuns:
@@ -45,21 +47,30 @@ def list_cloud_runs(*, user: User) -> CloudRuns:
         if not place.capabilities(user).usable:
             continue
         try:
-            found.runs.extend(_run(name, held, user) for held in place.list_orphans(user))
+            found.runs.extend(_runs(name, place.list_orphans(user), user))
         except (AccessRefused, DomainError) as error:
             found.troubles[name] = str(error)
     return found
 
 
-def _run(executor: str, held: Orphan, user: User) -> CloudRun:
-    place = placement.parse_key(held.run_key)
-    job = TrainingJob.objects.for_user(user).filter(pk=place[0]).first() if place else None
-    needed = bool(job and place and job.is_active and place[1] in (0, job.attempt))
-    machine = prices.find_hardware(executor, held.hardware) if held.hardware else None
+def _runs(executor: str, all_held: list[Orphan], user: User) -> Iterable[CloudRun]:
+    """With their jobs and prices, asked for once."""
+    places = [placement.parse_key(held.run_key) for held in all_held]
+    jobs = TrainingJob.objects.for_user(user).in_bulk({place[0] for place in places if place})
+    machines = {machine.id: machine for machine in prices.hardware(executor)} if all_held else {}
+    for held, place in zip(all_held, places, strict=True):
+        job = jobs.get(place[0]) if place else None
+        yield _run(executor, held, job, place[1] if place else 0, machines.get(held.hardware))
+
+
+def _run(executor: str, held: Orphan, job: TrainingJob | None, attempt: int, machine: Hardware | None) -> CloudRun:
+    """`attempt` is 0 for what all attempts share."""
+    needed = bool(job and job.is_active and attempt in (0, job.attempt))
+    kept = bool(job and job.status in TrainingJob.ENDED_BADLY and not attempt)
     price = machine.price_per_hour if machine and held.running else None
     cost = None if price is None or held.seconds is None else prices.cost(price, held.seconds)
     note = held.note if cost is not None else _unknown(held, price)
-    return CloudRun(executor, held, job, needed, cost, price, note)
+    return CloudRun(executor, held, job, needed, kept, cost, price, note)
 
 
 def _unknown(held: Orphan, price: float | None) -> str:

@@ -24,7 +24,7 @@ from tests.loopback_cloud import CloudHub
 from tests.loopback_modal import LoopbackModal
 from tests.training.conftest import make_queued
 from training import supervisor
-from training.executors import EXECUTORS, hf_jobs, hf_spaces, joblog, jobmetrics, parcel
+from training.executors import EXECUTORS, hf_jobs, hf_spaces, joblog, jobmetrics, parcel, placement
 from training.executors import modal as modal_executor
 from training.models import TrainingJob
 from training.services.claim_job import claim_job
@@ -125,7 +125,14 @@ class Place:
 
     @property
     def left_behind(self) -> list[str]:
-        """What the provider still holds of ours."""
+        """What the provider still holds of ours besides the buckets of jobs that failed or were cancelled in their course."""
+        resumable = TrainingJob.objects.filter(status__in=TrainingJob.ENDED_BADLY, progress__step__gt=0)
+        kept = {placement.Placement(pk, 1, 0, "", 0).shared_key for pk in resumable.values_list("pk", flat=True)}
+        return [name for name in self.held if name.split("/")[-1] not in kept]
+
+    @property
+    def held(self) -> list[str]:
+        """What the provider holds of ours."""
         running = [job.id for job in self.hub.jobs.all if not job.over]
         running += [box.id for box in self.modal.boxes if not box.status]
         running += [name for name in self.modal.volumes if name.startswith("aift-")]

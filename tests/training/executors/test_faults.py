@@ -10,7 +10,7 @@ from modal_proto import api_pb2 as pb
 
 from tests.loopback_jobs import METRICS
 from tests.training.conftest import steps_of
-from tests.training.executors.conftest import MODAL_TOKENS, TOKEN, Place
+from tests.training.executors.conftest import AT_HUGGING_FACE, MODAL_TOKENS, TOKEN, Place
 from training import device_samples, executors, remote_watch
 from training.executors import hf_spaces, placement
 from training.executors import modal as modal_executor
@@ -265,12 +265,14 @@ def test_a_budget_that_is_used_up_stops_the_run_with_its_checkpoint(far: Place, 
     assert (job.run_dir / f"checkpoints/checkpoint-{last}/seal.json").exists()
     assert "is spent" in texts(job)
     assert job.cost["actual"] >= 0.01
-    assert place.left_behind == []
+    assert place.held == [*place.hub.buckets]  # what a resume may go on from
+    assert len(place.hub.buckets) == (place.name in AT_HUGGING_FACE)
     place.scripts[2]["total"] = last + 5
     resume_job(job=job, budget="1.00")
     job = place.turn()
     assert job.status == "succeeded"
     assert steps_of(job) == list(range(1, last + 6))
+    assert place.held == []
 
 
 def test_a_space_that_no_longer_answers_is_paused(make_place, monkeypatch: pytest.MonkeyPatch) -> None:
