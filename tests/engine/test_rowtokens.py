@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tokenizers import Tokenizer
 
 from training.engine.data import IGNORED, prepare
 from training.engine.rowtokens import RowTokens, fingerprint
@@ -95,6 +96,17 @@ def test_a_template_that_refuses_says_why(tiny_model: Path, reader: RowTokens) -
     found = picky.measure([ROWS[0]], "sft")[0]
     assert (found.tokens, "No system turns" in found.refused) == (0, True)
     assert "No system turns" in picky.segments(ROWS[0], "sft")[0].text
+
+
+def test_a_tokenizer_saved_while_it_cut_and_filled_up_counts_all(tiny_model: Path, reader: RowTokens, tmp_path: Path) -> None:
+    for path in tiny_model.glob("*token*"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "chat_template.jinja").write_text(reader.tokenizer.chat_template)
+    saved = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
+    saved.enable_truncation(4)
+    saved.enable_padding(length=200)
+    saved.save(str(tmp_path / "tokenizer.json"))
+    assert RowTokens(tmp_path).measure(ROWS, "sft") == reader.measure(ROWS, "sft")
 
 
 def test_another_template_is_another_fingerprint(tiny_model: Path, tmp_path: Path) -> None:

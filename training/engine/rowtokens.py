@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -18,6 +17,7 @@ from typing import Any
 from .chat import Rendered, TemplateError, render, special_pattern
 from .data import tokenise
 from .templates import written
+from .tokenplaces import Placer, Places, Spread, Told
 
 Row = dict[str, Any]
 FILES = (
@@ -29,7 +29,7 @@ FILES = (
     "vocab.json",
     "merges.txt",
 )
-MAKERS = ("rowtokens.py", "chat.py", "templates.py")
+MAKERS = ("rowtokens.py", "tokenplaces.py", "chat.py", "templates.py")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,36 +63,6 @@ def fingerprint(directory: Path) -> str:
     return found.hexdigest()
 
 
-class _Encoded:
-    """A tokenised text. It is asked for single places: a list of all of them costs more than finding the tokens."""
-
-    def __init__(self, encoding: Any):
-        self.encoding, self.tokens = encoding, len(encoding)
-
-    def begin_of(self, token: int) -> int:
-        return self.encoding.offsets[token][0]
-
-    def first_at(self, char: int) -> int:
-        """The first token that begins at this character or after it."""
-        found = self.encoding.char_to_token(char)
-        if found is None:  # behind the last one, or a blank that no token covers
-            return bisect_left(self.encoding.offsets, (char,))
-        return found if self.encoding.token_to_chars(found)[0] >= char else found + 1
-
-
-class _Spread(_Encoded):
-    """So many tokens, evenly over so many characters."""
-
-    def __init__(self, length: int, tokens: int):
-        self.length, self.tokens = length, tokens
-
-    def begin_of(self, token: int) -> int:
-        return token * self.length // self.tokens
-
-    def first_at(self, char: int) -> int:
-        return -(-char * self.tokens // max(1, self.length))
-
-
 class RowTokens:
     """One model's tokenizer with its chat template (ChatML where it has none; `made_up_template` says so)."""
 
@@ -105,6 +75,10 @@ class RowTokens:
             self.tokenizer.chat_template = written("chatml", self.tokenizer)
         self.context, self.special = _context_of(directory), special_pattern(self.tokenizer)
         self.has_end = self.tokenizer.eos_token is not None
+        self.placer = Placer(self.tokenizer) if self.tokenizer.is_fast else None
+        if self.placer:  # some are saved as they were last used, cutting or filling up every text
+            self.tokenizer.backend_tokenizer.no_truncation()
+            self.tokenizer.backend_tokenizer.no_padding()
 
     def measure(self, rows: Sequence[Row], kind: str, max_length: int | None = None) -> list[Measure]:
         """Canonical rows of one kind → their measures, in order. A comparison counts as its longer side."""
@@ -148,19 +122,27 @@ class RowTokens:
 
     def _measured(self, texts: list[Rendered | str], kind: str, max_length: int) -> list[Measure]:
         usable = [text for text in texts if not isinstance(text, str)]
-        encoded = iter(zip(usable, self._encode([text.text for text in usable], special=kind == "text"), strict=True))
+        placed = iter(zip(usable, self._placed([text.text for text in usable], kind), strict=True))
         return [
-            Measure(0, 0, 0, None, text) if isinstance(text, str) else _measure(*next(encoded), kind, max_length) for text in texts
+            Measure(0, 0, 0, None, text) if isinstance(text, str) else _measure(*next(placed), kind, max_length) for text in texts
         ]
 
-    def _encode(self, texts: list[str], *, special: bool) -> list[_Encoded]:
+    def _placed(self, texts: list[str], kind: str) -> Sequence[Places]:
+        if self.placer is None:
+            return [self._told(text, kind) for text in texts]
+        if kind == "text":  # of which only the number is asked
+            return [Told(encoding) for encoding in self.tokenizer.backend_tokenizer.encode_batch_fast(texts)]
+        return self.placer(texts)
+
+    def _told(self, text: str, kind: str) -> Told | Spread:
+        special = kind == "text"
         if self.tokenizer.is_fast:
-            return [_Encoded(found) for found in self.tokenizer.backend_tokenizer.encode_batch(texts, add_special_tokens=special)]
+            return Told(self.tokenizer.backend_tokenizer.encode(text, add_special_tokens=special))
         # A slow tokenizer does not tell where its tokens lie; spread evenly over the text, their shares come out about right.
-        return [_Spread(len(text), len(self.tokenizer(text, add_special_tokens=special)["input_ids"])) for text in texts]
+        return Spread(len(text), len(self.tokenizer(text, add_special_tokens=special)["input_ids"]))
 
     def _marked(self, text: Rendered, kind: str, max_length: int | None) -> list[Segment]:
-        encoded = self._encode([text.text], special=kind == "text")[0]
+        encoded = self._told(text.text, kind)
         visible = len(text.text) if max_length is None or encoded.tokens <= max_length else encoded.begin_of(max_length)
         edges = sorted({0, len(text.text), visible, *(edge for span in text.spans for edge in span)})
         return [
@@ -169,7 +151,7 @@ class RowTokens:
         ]
 
 
-def _measure(text: Rendered, encoded: _Encoded, kind: str, max_length: int) -> Measure:
+def _measure(text: Rendered, encoded: Places, kind: str, max_length: int) -> Measure:
     """Counted as data.py counts: a token is learned when it begins inside a span, and the first token never is."""
     total = encoded.tokens
     if kind == "text":
