@@ -7,10 +7,9 @@ from typing import Any
 from accounts.models import User
 from accounts.tracker_accounts import KINDS
 from finetune.core.errors import Invalid, invalid_field
+from training.api.serializers import TrackerPlaceSerializer
 from training.models import TrainingJob
 from training.tracker_places import checked_reports
-
-TEXTS = ("project", "entity", "name")
 
 
 def our_trackers(owner: User, integrations: list[dict[str, Any]] | None) -> dict[str, Any]:
@@ -32,17 +31,20 @@ def our_trackers(owner: User, integrations: list[dict[str, Any]] | None) -> dict
 
 
 def _place(kind: str, given: Any) -> dict[str, Any]:
-    if not isinstance(given, dict) or not isinstance(given.get("project"), str):
+    if not isinstance(given, dict) or not given.get("project"):
         raise _wrong(f"{kind}: name its project: {{“type”: “{kind}”, “{kind}”: {{“project”: “…”}}}}.")
-    if unknown := sorted(set(given) - {*TEXTS, "tags"}):
-        raise _wrong(f"{kind}: it has no “{unknown[0][:40]}”. It takes {', '.join((*TEXTS, 'tags'))}.")
-    place = {name: value for name, value in given.items() if value is not None}
-    if not all(isinstance(place.get(name, ""), str) for name in TEXTS):
-        raise _wrong(f"{kind}: {', '.join(TEXTS)} are texts.")
-    tags = place.get("tags", [])
-    if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
-        raise _wrong(f"{kind}: tags is a list of texts.")
-    return place
+    shape = TrackerPlaceSerializer(data={name: value for name, value in given.items() if value is not None})
+    if not shape.is_valid():
+        raise _wrong(f"{kind}: {_first(shape.errors)}")
+    return dict(shape.validated_data)
+
+
+def _first(errors: dict[str, Any]) -> str:
+    """The first refusal in words, with its field."""
+    name, said = next(iter(errors.items()))
+    while isinstance(said, dict | list):
+        said = next(iter(said.values() if isinstance(said, dict) else said))
+    return f"{name}: {said}"
 
 
 def _wrong(words: str) -> Exception:

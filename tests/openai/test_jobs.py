@@ -67,7 +67,9 @@ BAD = {
     "metadata": ({"metadata": {"team": "a"}}, "metadata"),
     "integration without an account": ({"integrations": [{"type": "wandb", "wandb": {"project": "x"}}]}, "integrations"),
     "integration": ({"integrations": [{"type": "comet"}]}, "integrations"),
-    "integration's shape": ({"integrations": [{"type": "wandb", "wandb": {"project": 1}}]}, "integrations"),
+    "integration's shape": ({"integrations": [{"type": "wandb", "wandb": {"project": ["x"]}}]}, "integrations"),
+    "integration's text": ({"integrations": [{"type": "wandb", "wandb": {"project": "x", "name": "a\0b"}}]}, "integrations"),
+    "integration's tags": ({"integrations": [{"type": "wandb", "wandb": {"project": "x", "tags": [{}]}}]}, "integrations"),
     "integration's fields": ({"integrations": [{"type": "wandb", "wandb": {"project": "x", "group": "y"}}]}, "integrations"),
     "unknown": ({"magic": 1}, "magic"),
 }
