@@ -17,12 +17,13 @@ from typing import Any
 
 from datasets_app.models import Dataset
 from models_app.models import LanguageModel
+from training.calibration import Count, Pace, Timing, pace_of, token_ratio
 from training.engine import data, plans
 from training.engine.memory import Memory
 from training.engine.model import Device
 from training.engine.plans import Forecast
 from training.engine.shapes import Shape, ShapeError, read_shape
-from training.engine.spec import Config, SpecError, check_config
+from training.engine.spec import Config, SpecError, adapter_of, check_config
 from training.models import TrainingJob
 from training.row_lengths import labelled_share, sample_rows
 
@@ -47,9 +48,9 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Calibration:
-    """Corrections from finished runs. `seconds` and `tokens` multiply what was foreseen; `memory` is None when nothing similar ran."""
+    """Corrections from finished runs. `tokens` multiplies what was foreseen, as `memory` does, which is None when nothing similar ran."""
 
-    seconds: float
+    pace: Pace
     tokens: float
     memory: float | None
     spread: float
@@ -58,10 +59,10 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Outcome:
-    """One finished run: how many times more it needed than was foreseen."""
+    """One finished run: its time and tokens, and how many times more memory it needed than was foreseen."""
 
-    seconds: float
-    tokens: float
+    timing: Timing
+    tokens: Count
     memory: float
     similar: bool
 
@@ -114,10 +115,10 @@ def calibrate(wanted: Wanted, device: Device) -> Calibration:
     similar = [outcome for outcome in outcomes if outcome.similar]
     used = similar or outcomes
     if not used:
-        return Calibration(1.0, 1.0, None, UNKNOWN_SPREAD, "nothing yet: no run has finished on this kind of device")
+        return Calibration(Pace(), 1.0, None, UNKNOWN_SPREAD, "nothing yet: no run has finished on this kind of device")
     return Calibration(
-        seconds=statistics.median(outcome.seconds for outcome in used),
-        tokens=statistics.median(outcome.tokens for outcome in similar) if similar else 1.0,
+        pace=pace_of([outcome.timing for outcome in used], similar=bool(similar)),
+        tokens=token_ratio([outcome.tokens for outcome in similar]) if similar else 1.0,
         memory=statistics.median(outcome.memory for outcome in similar) if similar else None,
         spread=SIMILAR_SPREAD if similar else SAME_DEVICE_SPREAD,
         words=f"{len(used)} finished run{'s' if len(used) > 1 else ''} "
@@ -134,17 +135,31 @@ def compare(job: TrainingJob, wanted: Wanted, device: Device) -> Outcome | None:
         return None
     try:
         blind = foresee(ran, device)
-        tokens = numbers["tokens"] / blind.work.tokens
         # Seconds are compared for the tokens there really were, so that the two corrections don't mix.
-        found = foresee(ran, device, token_ratio=tokens)
+        found = foresee(ran, device, token_ratio=numbers["tokens"] / blind.work.tokens)
     except (ShapeError, OSError, KeyError, ArithmeticError):
         logger.info("Job %s can't be compared with its forecast.", job.pk, exc_info=True)
         return None
-    seconds = numbers["seconds"] / found.training_seconds
-    if not BOUNDS[0] <= seconds <= BOUNDS[1]:
+    timing = _timing(job, found, numbers["seconds"])
+    if not BOUNDS[0] <= timing.steady / found.training_seconds <= BOUNDS[1]:
         return None
-    similar = job.model_id == wanted.model.pk and job.method == wanted.method
-    return Outcome(seconds, tokens, numbers["memory"] / found.memory.expected, similar)
+    work = blind.work
+    tokens = Count(numbers["tokens"], work.tokens, work.tokens / work.mean_length, work.rows)
+    return Outcome(timing, tokens, numbers["memory"] / found.memory.expected, _is_similar(ran, wanted))
+
+
+def _timing(job: TrainingJob, found: Forecast, seconds: float) -> Timing:
+    """How long its steps took; those up to the first point of its curve apart, where that was kept and others came after it."""
+    steps = job.progress.get("step") or found.work.steps
+    step, until = job.progress.get("first_point") or (0, 0.0)
+    first = (step, until) if step < steps and until < seconds else (0, 0.0)
+    return Timing(found.computing_seconds, found.layer_seconds, seconds, steps, *first)
+
+
+def _is_similar(ran: Wanted, wanted: Wanted) -> bool:
+    """Whether it trained the same weights in the same way."""
+    of_run, of_wanted = (adapter_of(one.method, {"adapter": one.config.adapter}) for one in (ran, wanted))
+    return ran.model.pk == wanted.model.pk and ran.method == wanted.method and of_run == of_wanted
 
 
 def wanted_by(job: TrainingJob) -> Wanted | None:

@@ -101,7 +101,8 @@ class Estimator:
 
     def duration(self) -> Range:
         """Seconds from Start to the end: the computing corrected by what ran before, and what goes on beside it."""
-        computing = self.calibration.seconds * (self.found.training_seconds + self.found.evaluation_seconds)
+        pace, found = self.calibration.pace, self.found
+        computing = pace.seconds(found.computing_seconds + found.reference_seconds + found.evaluation_seconds, found.layer_seconds)
         spread, beside = 1 + self.calibration.spread, self.found.beside_seconds
         return Range(round(computing / spread + beside / 2, 1), round(computing * spread + beside * 2, 1))
 

@@ -57,6 +57,7 @@ def _metric(state: dict, event: dict, points: list) -> None:
     seconds = event.get("elapsed_seconds")
     if seconds is not None:
         progress["elapsed_seconds"] = seconds
+        progress.setdefault("first_point", [progress["step"], seconds])  # its steps were slower: see training.calibration
         points.append((progress["step"], seconds))
     _fraction(progress)
 

@@ -158,3 +158,23 @@ def test_preferences_are_computed_in_full_precision_on_a_processor_that_could_do
     able = device_of("cpu", "CPU", bf16=True)
     assert foresee("lora", able).plan.autocast and not foresee("dpo", able).plan.autocast
     assert foresee("dpo", able, bf16=True).plan.autocast
+
+
+def test_float32_is_slower_where_the_processor_could_do_less() -> None:
+    able, plain = device_of("cpu", "CPU", bf16=True), device_of("cpu", "CPU", bf16=False)
+    speeds = [flops_per_second(device, half=half, cores=2) for device, half in ((able, True), (able, False), (plain, False))]
+    assert speeds[0] > speeds[1] > speeds[2]
+
+
+@pytest.mark.parametrize("method", ["dpo", "kto"])
+def test_the_reference_is_asked_once_before_the_first_step_or_in_it(method: str) -> None:
+    once, thrice = foresee(method, num_train_epochs=1.0), foresee(method, num_train_epochs=3.0)
+    assert once.reference_seconds == pytest.approx(thrice.reference_seconds, rel=0.05) and once.reference_seconds > 0
+    few = foresee(method, max_steps=2)
+    per_token = few.computing_seconds / few.work.computed
+    assert (
+        few.reference_seconds == pytest.approx(once.reference_seconds / 11, rel=0.1)
+        and per_token > 1.1 * once.computing_seconds / once.work.computed
+    )
+    moved = foresee(method, max_steps=2, init_lora_weights="pissa")
+    assert moved.reference_seconds == pytest.approx(once.reference_seconds, rel=0.05)

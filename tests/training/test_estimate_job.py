@@ -184,7 +184,8 @@ def test_runs_here_say_nothing_of_how_fast_a_providers_device_is(
     )  # fmt: skip
     assert foresee(wanted, device_of(H100.kind, H100.name)).training_seconds < blind.training_seconds / 2
     here, there = Estimator(wanted, T4), Estimator(wanted, H100, here=False)
-    assert (here.calibration.seconds, there.calibration.seconds) == (pytest.approx(1.0), pytest.approx(1.0))
+    for calibration in (here.calibration, there.calibration):
+        assert (calibration.pace.computing, calibration.pace.layers) == (pytest.approx(1.0), pytest.approx(1.0))
     assert here.calibration.memory == pytest.approx(1.0, rel=0.01)
     looked: list[str] = []
     monkeypatch.setattr(estimates, "_finished", lambda kind: looked.append(kind) or [])

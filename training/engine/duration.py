@@ -149,7 +149,7 @@ def evaluation_flops(shape: Shape, plan: Plan, work: Workload) -> float:
     return work.evaluations * work.eval_rows * work.mean_length * padding * each
 
 
-def step_seconds(shape: Shape, plan: Plan, work: Workload) -> float:
+def layer_seconds(shape: Shape, plan: Plan, work: Workload) -> float:
     """Seconds of all steps that no FLOP explains: what each layer costs even when it has next to nothing to compute."""
     passes = 1.3 if plan.checkpointing else 1.0
     return work.micro_batches * shape.layers * passes * LAYER_SECONDS[plan.device]

@@ -14,6 +14,7 @@ from .fastpath import fuses
 from .memory import Memory, estimate_memory
 from .model import Device, uses_bf16, uses_checkpointing
 from .options import MUTATING_INITS, PREFERENCE
+from .reference import asked_before
 from .shapes import Shape
 from .spec import Config, adapter_of
 
@@ -26,23 +27,33 @@ CUDA_UNKNOWN = 50e12
 # Share of the peak that fine-tuning with ordinary kernels reaches; float32 runs at about a quarter of the 16-bit rate.
 CUDA_SHARE, FLOAT_SHARE = 0.25, 0.25
 MPS_FLOPS = 2e12
-# Of one core without and with bfloat16 (AVX-512), measured with the bench's models: docs/estimates.md. float32 is hardly slower there.
-CPU_CORE_FLOPS = {False: 18e9, True: 100e9}
-# Forward passes beside the learning one: the reference's, and for KTO both models' over the unrelated answers.
-REFERENCE_PASSES = {"dpo": 1, "kto": 3}
+# Of one core without and with bfloat16 (AVX-512), measured with the bench's models: docs/estimates.md; and how much of it is left
+# to the second kind in float32.
+CPU_CORE_FLOPS, CPU_FLOAT_SHARE = {False: 18e9, True: 100e9}, 0.73
+# Forward passes of the reference, and for KTO's loss of the model itself over the unrelated answers.
+REFERENCE_PASSES, OWN_PASSES = {"dpo": 1, "kto": 2}, {"kto": 1}
 WITHOUT_BF16 = ("V100", "P100", "T4", "GTX", "RTX 20", "TITAN", "P40", "P4")
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """One run foreseen. Seconds are for an undisturbed device of the table above; estimates.py corrects them by what was measured."""
+    """One run foreseen. Seconds are for an undisturbed device of the table above; estimates.py corrects them by what was measured.
+    `layer_seconds` are those that each layer costs even when it has next to nothing to compute, `reference_seconds` those of the
+    reference's log-probabilities that are asked for before the first step."""
 
     plan: Plan
     work: Workload
     memory: Memory
-    training_seconds: float
+    computing_seconds: float
+    layer_seconds: float
+    reference_seconds: float
     evaluation_seconds: float
     beside_seconds: float
+
+    @property
+    def training_seconds(self) -> float:
+        """Of all steps."""
+        return self.computing_seconds + self.layer_seconds
 
 
 def device_of(kind: str, name: str, bf16: bool | None = None) -> Device:
@@ -68,6 +79,7 @@ def forecast(
     if method == "pretrain":
         lengths, rows, eval_rows = _divided(lengths, config, rows, eval_rows)
     padded = pads(shape, config, device)
+    before = method in REFERENCE_PASSES and asked_before(config, rows)
     answers = 2 if method in ("dpo", "orpo") else 1
     config = dataclasses.replace(config, per_device_train_batch_size=answers * config.per_device_train_batch_size)
     rows, eval_rows = answers * rows, answers * eval_rows
@@ -79,13 +91,16 @@ def forecast(
     forward = (
         duration.forward_flops(shape, plan, work.mean_length) + plan.scored / max(1, plan.tokens) * 2 * shape.vocab * shape.hidden
     )
-    flops = duration.run_flops(shape, plan, work) + REFERENCE_PASSES.get(method, 0) * forward * work.computed
-    training = flops / rate + duration.step_seconds(shape, plan, work)
+    reference = REFERENCE_PASSES.get(method, 0) * forward * work.computed
+    passes = OWN_PASSES.get(method, 0) * forward * work.computed + (0 if before else reference)
+    asked = ((rows if before else 0) + eval_rows) * work.mean_length / max(1, work.tokens)
     return Forecast(
         plan=plan,
         work=work,
         memory=estimate_memory(shape, plan, typical_tokens=work.typical),
-        training_seconds=training,
+        computing_seconds=(duration.run_flops(shape, plan, work) + passes) / rate,
+        layer_seconds=duration.layer_seconds(shape, plan, work),
+        reference_seconds=reference * asked / rate,
         evaluation_seconds=duration.evaluation_flops(shape, plan, work) / rate,
         beside_seconds=duration.beside_seconds(shape, plan, work, warm=warm),
     )
@@ -141,6 +156,6 @@ def flops_per_second(device: Device, *, half: bool, cores: int) -> float:
     if device.kind == "mps":
         return MPS_FLOPS
     if device.kind == "cpu":
-        return CPU_CORE_FLOPS[device.bf16] * max(1, cores)
+        return CPU_CORE_FLOPS[device.bf16] * max(1, cores) * (1.0 if half or not device.bf16 else CPU_FLOAT_SHARE)
     known = max((name for name in CUDA_PEAKS if name in device.name), key=len, default="")
     return CUDA_PEAKS.get(known, CUDA_UNKNOWN) * CUDA_SHARE * (1.0 if half else FLOAT_SHARE)
