@@ -38,6 +38,9 @@ def problems_of(row: dict[str, Any], lengths: Lengths) -> Iterator[Found]:
     lengths.add(len(chosen), len(rejected))
     if row["prompt"] and row["prompt"][-1]["role"] == "assistant":
         yield "prompt_ends_with_answer", "The prompt's last turn is the assistant's.", f"prompt[{len(row['prompt']) - 1}]"
+    asked = [at for at, turn in enumerate(row["prompt"]) if turn["role"] == "user"]
+    if len(asked) > 1:
+        yield "earlier_turns", f"The prompt has {len(asked):,} user turns.", f"prompt[{asked[1]}]"
     if max(len(row["chosen"]), len(row["rejected"])) > 1:
         yield "several_turns", "One side has several turns.", "chosen" if len(row["chosen"]) > 1 else "rejected"
     if plain(chosen) == plain(rejected):

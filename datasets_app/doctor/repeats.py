@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Iterator
 from typing import Any
+
+PIECE = 10_000  # pairs that are Python numbers at once: when all rows are equal, there are as many pairs as rows
 
 
 class Repeats:
@@ -23,19 +26,23 @@ class Repeats:
             self._asked.append(hash(question[0]))
             self._answers.append(hash(question[1]))
 
-    def duplicates(self) -> list[tuple[int, int]]:
+    def duplicates(self) -> Iterator[tuple[int, int]]:
         """(Row, the first that is the same), by their places from 0."""
-        later, first = _again(self._rows)
-        return list(zip(later.tolist(), first.tolist(), strict=True))
+        return _pairs(*_again(self._rows))
 
-    def contradictions(self) -> list[tuple[int, int]]:
+    def contradictions(self) -> Iterator[tuple[int, int]]:
         """(Row, the first that has its question, and another answer)."""
         import numpy as np
 
         later, first = _again(self._asked)
         answers = np.frombuffer(self._answers, np.int64) if self._answers else np.empty(0, np.int64)
         other = answers[later] != answers[first]
-        return list(zip(later[other].tolist(), first[other].tolist(), strict=True))
+        return _pairs(later[other], first[other])
+
+
+def _pairs(later: Any, first: Any) -> Iterator[tuple[int, int]]:
+    for at in range(0, len(later), PIECE):
+        yield from zip(later[at : at + PIECE].tolist(), first[at : at + PIECE].tolist(), strict=True)
 
 
 def _again(hashes: array[int]) -> tuple[Any, Any]:

@@ -13,6 +13,11 @@ from datasets_app.formats.problems import Problem, excerpt_of
 from datasets_app.formats.schemas import Shape, detect
 from datasets_app.formats.source import Source
 
+TOKENS = (
+    "The rows hold “input_ids”, the numbers of one tokenizer's tokens, and no text that we know. Upload the text or the conversations "
+    "they were made from: each model's own tokenizer and chat template make them into tokens."
+)
+
 
 def shape_of(outcome: Outcome, raw: list[dict[str, Any]], mapping: dict[str, Any]) -> Shape | None:
     """The format, or None with a Problem that says what was seen and what to do."""
@@ -26,7 +31,10 @@ def shape_of(outcome: Outcome, raw: list[dict[str, Any]], mapping: dict[str, Any
     if shape is None and not fields_of(mapping):
         shape = _guessed_shape(outcome, raw, mapping)
     if shape is None and raw:
-        outcome.problems.add(Problem("unknown_format", _unknown(outcome, mapping), line=1, excerpt=excerpt_of(raw[0])))
+        rule, words = (
+            ("tokens_not_text", TOKENS) if "input_ids" in outcome.columns else ("unknown_format", _unknown(outcome, mapping))
+        )
+        outcome.problems.add(Problem(rule, words, line=1, excerpt=excerpt_of(raw[0])))
     return shape
 
 

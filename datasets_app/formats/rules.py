@@ -35,6 +35,7 @@ _TABLE = (
     Rule("unfinished", "file", "error", "The list never ends", "A quote or bracket is missing, or the file was cut off."),
     Rule("trailing_data", "file", "error", "Text after the end of the list", "What follows the list was not read."),
     Rule("unknown_format", "file", "error", "Format not recognised", "Say which column is which (a mapping), then read it again."),
+    Rule("tokens_not_text", "file", "error", "Token numbers instead of text", "They belong to one tokenizer. Upload the text; it is made into tokens for each model."),
     Rule("missing_column", "file", "error", "Mapped column missing", "The mapping names a column that the file does not have."),
     Rule("not_read", "file", "error", "Reading was stopped", "Something of ours or of the machine stopped the reading. Try again."),
     Rule("not_examined", "file", "warning", "Not looked at to the end", "The doctor was cut off, so problems may be missing here. Check the dataset again."),
@@ -112,6 +113,7 @@ _TABLE = (
     # --- preference -------------------------------------------------------------------------------------------------------
     Rule("same_answers", "preference", "error", "Chosen and rejected are the same", "Nothing tells the two apart, so nothing can be learned."),
     Rule("prompt_ends_with_answer", "preference", "warning", "Prompts that end with an answer", "The better and worse answer should answer a user."),
+    Rule("earlier_turns", "preference", "info", "Comparisons that begin with a conversation", "The prompt has several user turns. We learn from that; some services take one."),
     Rule("several_turns", "preference", "info", "Comparisons over several turns", "Chosen or rejected has more than one turn; some methods want one."),
     Rule("nearly_same_answers", "preference", "warning", "Chosen and rejected differ by blanks or case only", "The model would learn the spelling, not the answer."),
     Rule("very_different_lengths", "preference", "warning", "One answer is far longer", "With one side ten times longer, the model learns the length."),

@@ -19,9 +19,12 @@ SUFFIXES = tuple(f".{kind}" for kind in KINDS) + tuple(f".{kind}.{packed}" for k
 MAX_ROW_BYTES = 16 * 1024**2  # about four million tokens: no row that long is meant
 HEAD_BYTES = 64 * 1024
 BOM = b"\xef\xbb\xbf"
+SPREADSHEETS = (".xlsx", ".xlsm", ".xls", ".xlsb", ".ods", ".numbers")
+SAVE_AS_CSV = "Open it, save the sheet with the rows as CSV (UTF-8), with the column names in the first line, and upload that file."
 # What files of other kinds begin with.
 MAGIC = {
-    b"PK\x03\x04": "a ZIP archive or an Office document",
+    b"PK\x03\x04": "a ZIP archive or an Office document (save a spreadsheet as CSV)",
+    b"\xd0\xcf\x11\xe0": "an old Office document (save a spreadsheet as CSV)",
     b"\x1f\x8b": "gzip-compressed (its name should end in .gz)",
     b"PAR1": "a Parquet file (its name should end in .parquet)",
     b"%PDF": "a PDF document",
@@ -52,6 +55,8 @@ def suffix_of(filename: str) -> str:
         if name.endswith(suffix):
             return suffix
     ending = "".join(PurePath(name).suffixes[-1:]) or "no ending"
+    if ending in SPREADSHEETS:
+        raise Unreadable(f"A spreadsheet ({ending}) can't be read. {SAVE_AS_CSV}")
     raise Unreadable(
         f"Files with {ending} can't be read. Use .jsonl, .json, .csv, .tsv, .parquet or .txt, also compressed as .gz or .zst."
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from datasets_app.doctor import texts
 from datasets_app.doctor.examination import examine as look_closer
+from datasets_app.doctor.repeats import Repeats
 from datasets_app.formats import rowsfile
 from datasets_app.formats.convert import convert
 from datasets_app.formats.outcome import Outcome
@@ -95,6 +97,7 @@ ONE_ROW = {
     "orphan_tool_result": turns(USER, {"role": "tool", "content": "2"}, ANSWER, tools=[ADD]),
     "unknown_call_id": turns(USER, CALL, RESULT | {"tool_call_id": "c9"}, ANSWER, tools=[ADD]),
     "prompt_ends_with_answer": prefers("Yes.", "No.", [USER, ANSWER]),
+    "earlier_turns": prefers("Yes.", "No.", [USER, ANSWER, USER]),
     "several_turns": {"prompt": [USER], "chosen": [ANSWER, USER, ANSWER], "rejected": [ANSWER | {"content": "no"}]},
     "nearly_same_answers": prefers("Yes, of course.", "yes,  of course."),
     "very_different_lengths": prefers("Because. " * 60, "No."),
@@ -158,6 +161,19 @@ def test_all_are_counted_and_fifty_are_kept(examine: Examine) -> None:
     outcome = examine(*[asks(f"{n}: jane@acme.org", f"{n}") for n in range(80)])
     assert outcome.problems.counts["personal_data"] == 80
     assert len(found(outcome, "personal_data")) == KEPT_PER_RULE
+
+
+def test_many_equal_rows_are_never_held_as_pairs() -> None:
+    repeats = Repeats(limit=300_000)
+    for _ in range(300_000):
+        repeats.add(b"the same", ("What is 1 + 1?", "Two."))
+    tracemalloc.start()
+    count = sum(1 for later, first in repeats.duplicates() if later > first == 0)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert count == 299_999
+    assert peak < 300_000 * 90, f"{peak:,} bytes"  # arrays take 57 a row; with a list of the pairs it was 129
+    assert list(repeats.contradictions()) == []
 
 
 def test_a_secret_is_not_repeated_in_the_findings(examine: Examine) -> None:

@@ -74,6 +74,7 @@ REFUSED = {
     "empty": (b"", "rows.jsonl", "", 400, "file", "0 bytes"),
     "binary": (b"\x00\x01\x02" * 100, "rows.jsonl", "", 400, "file", "NUL byte"),
     "ending": (b"{}", "rows.exe", "", 400, "file", ".exe"),
+    "spreadsheet": (b"PK\x03\x04", "rows.xlsx", "", 400, "file", "save the sheet with the rows as CSV"),
     "unknown field": (b"{}\n", "rows.jsonl", '{"promt": "q"}', 400, "mapping", "promt"),
     "field twice": (b"{}\n", "rows.jsonl", '{"prompt": "q", "prompt": "r"}', 400, "mapping", "twice"),
     "no json": (b"{}\n", "rows.jsonl", "prompt=q", 400, "mapping", "not valid JSON"),

@@ -43,6 +43,7 @@ def test_a_file_with_bad_lines_is_ready_and_says_which(alice: User, api: APIClie
         (b"\n", "rows.jsonl", "no_rows"),
         (jsonl({"prompt": "a", "completion": ""}), "rows.jsonl", "empty_field"),
         (b"{}", "rows.json", "unknown_format"),
+        (jsonl({"input_ids": [1, 2], "attention_mask": [1, 1], "labels": [-100, 2]}), "rows.jsonl", "tokens_not_text"),
     ],
 )
 def test_a_file_without_usable_rows_is_invalid_and_says_why(alice: User, content: bytes, name: str, rule: str) -> None:

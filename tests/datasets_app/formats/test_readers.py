@@ -181,6 +181,8 @@ def test_gzip_is_read_and_a_damaged_one_keeps_what_came_before(read: Callable) -
         ("a.jsonl", b'{"a": 1}\x00\x00', "not text"),
         ("a.jsonl", bytes(range(128, 256)) * 20, "not text"),
         ("a.json", b"\x00\x01" * 20, "not text"),
+        ("a.csv", b"PK\x03\x04[Content_Types].xml", "save a spreadsheet as CSV"),
+        ("a.csv", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "save a spreadsheet as CSV"),
         ("a.csv.gz", b"a,b\n", "gzip"),
         ("a.jsonl", gzip.compress(b"{}"), "gzip-compressed"),
     ],
@@ -190,6 +192,12 @@ def test_what_is_no_text_is_refused_by_its_beginning(tmp_path: Path, name: str, 
     path.write_bytes(content)
     with pytest.raises(Unreadable, match=words):
         check_head(path, suffix_of(name))
+
+
+@pytest.mark.parametrize("name", ["rows.xlsx", "Rows.XLS", "rows.ods"])
+def test_a_spreadsheet_is_refused_with_what_to_do(name: str) -> None:
+    with pytest.raises(Unreadable, match=r"A spreadsheet \(\.[a-z]+\) can't be read\. Open it, save .* as CSV"):
+        suffix_of(name)
 
 
 @pytest.mark.parametrize("name", ["rows.exe", "rows", ".jsonl.zip", "jsonl", ""])
