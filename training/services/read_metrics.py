@@ -74,11 +74,8 @@ def _chunks(chunks: QuerySet[MetricChunk], limit: int | None, keys: Sequence[str
     coarse = bool(limit) and (not keys or keys[0] == "loss") and width >= SKETCH_EVERY // 2
     column = "sketch" if coarse else "points"
     for attempt, last, packed in chunks.values_list("attempt", "last_seq", column).iterator(chunk_size=50):
-        yield (
-            attempt,
-            last,
-            read_sketch(packed) if coarse else unpack_thinned(packed, width, keys) if width > 2 else unpack(packed, keys),
-        )
+        events = read_sketch(packed) if coarse else unpack_thinned(packed, width, keys) if width > 2 else unpack(packed, keys)
+        yield attempt, last, events
 
 
 def _told(job: TrainingJob, keys: Sequence[str], rows: Iterable[tuple[int, int, Any, dict[str, Any]]]) -> Iterator[Point]:
