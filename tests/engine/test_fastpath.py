@@ -172,7 +172,7 @@ def test_a_model_whose_rows_would_mix_keeps_its_padding(model, attempt) -> None:
     ("device", "options", "change", "words"),
     [
         (Device("mps", "Apple GPU", False), {}, {}, "unequal lengths"),
-        (CPU, {"per_device_train_batch_size": 1}, {}, "one row a batch"),
+        (Device("cuda", "GPU", False), {"per_device_train_batch_size": 1}, {}, "one row a batch"),
         (CPU, {}, {"layer_types": ["full_attention", "linear_attention"]}, "not plain attention"),
         (CPU, {}, {"sliding_window": 32}, "windows are shorter"),
         (CPU, {}, {"attn_logit_softcapping": 50.0}, "capped"),
@@ -187,14 +187,14 @@ def test_what_our_attention_cannot_do_keeps_its_padding(make_run, model, calm_mo
     assert words in events(run_dir, "log")[-1]["text"]
 
 
-def bare_losses(run_dir: Any, model_path: Path, tokenizer: Any) -> list[float]:
+def bare_losses(run_dir: Any, model_path: Path, tokenizer: Any, rows: int) -> list[float]:
     """TRL's own trainer, padded, on the tokens that the run prepared."""
     from datasets import Dataset
     from transformers import AutoModelForCausalLM
     from trl import SFTConfig, SFTTrainer
 
     settings = SFTConfig(
-        output_dir=str(run_dir.path / "bare"), max_steps=6, learning_rate=5e-3, per_device_train_batch_size=4, seed=42,
+        output_dir=str(run_dir.path / "bare"), max_steps=6, learning_rate=5e-3, per_device_train_batch_size=rows, seed=42,
         lr_scheduler_type="cosine", logging_steps=1, bf16=False, use_cpu=True, report_to=[], disable_tqdm=True, save_strategy="no",
         max_length=None, gradient_checkpointing=False, dataset_kwargs={"skip_prepare_dataset": True},
     )  # fmt: skip
@@ -206,13 +206,15 @@ def bare_losses(run_dir: Any, model_path: Path, tokenizer: Any) -> list[float]:
     return [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
 
 
-def test_a_run_has_the_losses_of_trls_padded_trainer_on_the_same_batches(make_run, calm_model, tokenizer) -> None:
+@pytest.mark.parametrize("rows", [1, 4])
+def test_a_run_has_the_losses_of_trls_padded_trainer_on_the_same_batches(make_run, calm_model, tokenizer, rows) -> None:
     # bf16 left open would follow the processor; two ways of computing can only be compared closely in float32.
-    run_dir = make_run("sft", model=calm_model, max_steps=6, eval_fraction=0.0, warmup_ratio=0.0, bf16=False)
+    options = {"max_steps": 6, "eval_fraction": 0.0, "warmup_ratio": 0.0, "bf16": False, "per_device_train_batch_size": rows}
+    run_dir = make_run("sft", model=calm_model, **options)
     assert run(run_dir.path) == 0, run_dir.events_file.read_text()
     assert any("no padding" in event["text"] for event in events(run_dir, "log"))
     # Six steps of Adam spread rounding a little; the bar for equal results is 0.1 %.
-    assert list(losses(run_dir).values()) == pytest.approx(bare_losses(run_dir, calm_model, tokenizer), rel=1e-4)
+    assert list(losses(run_dir).values()) == pytest.approx(bare_losses(run_dir, calm_model, tokenizer, rows), rel=1e-4)
 
 
 def test_our_attention_is_not_named_in_what_is_saved(make_run, calm_model) -> None:

@@ -116,8 +116,8 @@ def _obstacle(attempt: Attempt, device: Device, base: Any, answers: int = 1) -> 
     """Why the batches must keep their padding, in words; None when nothing speaks for it."""
     if device.kind == "mps":
         return "this device has no attention for unequal lengths"
-    if answers * attempt.config.per_device_train_batch_size == 1 and not attempt.config.packing:
-        return "one row a batch has none"
+    if device.kind != "cpu" and answers * attempt.config.per_device_train_batch_size == 1 and not attempt.config.packing:
+        return "one row a batch has none"  # on a CPU our attention is quicker even so
     if not base._supports_attention_backend:
         return f"{type(base).__name__} brings its own attention"
     config = base.config.get_text_config()

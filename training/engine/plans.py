@@ -144,7 +144,7 @@ def plan_for(shape: Shape, method: str, config: Config, device: Device, work: Wo
         tokens=work.largest,
         scored=max(1, int(work.largest * labelled)),
         padded=padded,
-        flattened=not padded and (rows > 1 or config.packing),
+        flattened=not padded and (rows > 1 or config.packing or device.kind == "cpu"),
         fused=fuses(config, device.kind),
         # Attention that is written out keeps its scores: Gemma 2 has no other, and no CPU kernel drops them at random.
         quadratic=shape.family == "gemma2" or (shape.attention_dropout and device.kind != "cuda"),
