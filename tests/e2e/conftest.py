@@ -101,6 +101,12 @@ def stack(tmp_path_factory: pytest.TempPathFactory, loopback_hub: LoopbackHub, l
 
 
 @pytest.fixture(scope="package")
-def filled(stack: Stack) -> Filled:
+def gallery(stack: Stack) -> Client:
+    """Whose things are on every page of the product, once `filled` is asked for."""
+    return Client(stack.url, "gallery", PASSWORD)
+
+
+@pytest.fixture(scope="package")
+def filled(gallery: Client) -> Filled:
     """What the person called gallery has: something on every page of the product."""
-    return fill(Client(stack.url, "gallery", PASSWORD))
+    return fill(gallery)

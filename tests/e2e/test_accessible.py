@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, TimeoutError
 
+from finetune.demo.client import Client
 from tests.e2e.browser import chromium
 from tests.e2e.conftest import Stack
 from tests.e2e.gallery import OUTSIDE, Filled, addresses, sign_in
@@ -16,8 +18,22 @@ pytestmark = [pytest.mark.browser, pytest.mark.stack, pytest.mark.timeout(400)]
 
 LOOKS = (("light", 1440, 900), ("dark", 390, 844))
 BETWEEN = (1000, 768)  # widths at which a page must fit, too
+LONG = "Qwen2.5-" + "AVeryLongNameWithoutSpaces" * 6 + "-<b>bold</b>"  # 176 characters
 
 
+@pytest.fixture
+def long_names(gallery: Client, filled: Filled) -> Iterator[None]:
+    """What people call their things: as long as a name may be, without a space."""
+    things = [f"/api/models/{filled.base}", f"/api/models/{filled.tuned}", f"/api/datasets/{filled.dataset}"]
+    before = {thing: gallery.call("GET", thing)["name"] for thing in things}
+    for thing in things:
+        gallery.call("PATCH", thing, json={"name": LONG})
+    yield
+    for thing, name in before.items():
+        gallery.call("PATCH", thing, json={"name": name})
+
+
+@pytest.mark.usefixtures("long_names")
 def test_every_page_can_be_used_by_everybody(stack: Stack, filled: Filled) -> None:
     with chromium() as browser:
         found = [problem for look in LOOKS for problem in _walk(browser, stack, addresses(filled), *look)]
