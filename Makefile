@@ -45,7 +45,7 @@ test-chaos: setup $(VENV)/.test-packages ## kill every part at every moment of a
 	CHAOS=all $(BIN)/pytest tests/chaos $(ARGS)
 
 test-schema: setup $(VENV)/.test-packages ## thousands of requests made from the API's schema; make test sends a few hundred
-	SCHEMA_CASES=$(or $(CASES),50) $(BIN)/pytest tests/contract/test_schema_fuzz.py $(ARGS)
+	SCHEMA_CASES=$(or $(CASES),50) SCHEMA_SEED=$(or $(SEED),20) $(BIN)/pytest tests/contract/test_schema_fuzz.py $(ARGS)
 
 test-cloud: setup $(VENV)/.test-packages ## every fault of every provider, and real training there, on loopback; make test does a few of these
 	CLOUD=all $(BIN)/pytest tests/training/executors $(ARGS)
