@@ -18,7 +18,7 @@ import httpx
 
 from finetune.demo.errors import DemoFailed
 
-START_SECONDS = 90
+START_SECONDS = 240  # the first start compiles everything; one that broke is seen at once
 STOP_SECONDS = 200  # the launcher itself waits for engines
 
 

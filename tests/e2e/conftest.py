@@ -93,7 +93,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory, loopback_hub: LoopbackHub, l
     process = subprocess.Popen([sys.executable, "-m", "finetune.launcher"], cwd=settings.BASE_DIR, env=environment)
     url = f"http://127.0.0.1:{port}"
     try:
-        wait_for(f"{url}/readyz", process, 90)
+        wait_for(f"{url}/readyz", process, 200)
         yield Stack(url, data_dir)
     finally:
         process.send_signal(signal.SIGINT)
