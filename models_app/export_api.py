@@ -31,7 +31,7 @@ def own_model(user: Any, pk: int) -> LanguageModel:
 
 def own_export(user: Any, pk: int, export: int) -> Export:
     rows = Export.objects.for_user(user).select_related("model__base_model")
-    return get_object_or_404(rows, pk=export, model_id=pk)
+    return get_object_or_404(rows, pk=export, model=own_model(user, pk))
 
 
 class ExportView(APIView):
