@@ -15,8 +15,9 @@ from .activations import FLOAT, HALF, Plan, head_bytes, saved_bytes, work_bytes
 from .shapes import Shape
 
 MIB = 1024**2
-# What the process holds before it has a model: Python, torch, transformers, TRL and their buffers (measured: docs/estimates.md).
-CPU_OVERHEAD = 570 * MIB
+# What the process holds beside its model: Python, torch, transformers, TRL and their buffers, and what oneDNN has compiled after
+# some twenty steps (measured: docs/estimates.md).
+CPU_OVERHEAD = 615 * MIB
 # What oneDNN keeps beside when it computes in bfloat16: its copies of weights and its compiled products (measured as above).
 CPU_BF16_OVERHEAD = 42 * MIB
 # A CUDA context with cuBLAS's workspaces; published measurements lie between 300 and 600 MiB.
