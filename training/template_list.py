@@ -22,3 +22,10 @@ def find_template(user: Any, template_id: str) -> Template | None:
     if template_id.isdecimal():
         return JobTemplate.objects.for_user(user).filter(pk=template_id).first() if len(template_id) < 19 else None
     return next((item for item in built_in_templates() if item.id == template_id), None)
+
+
+def free_name(user: Any, name: str) -> str:
+    """The name, with a number where one's template has it already."""
+    taken = {item.name for item in list_templates(user)}
+    tries = (f"{name[:190]} {number}" for number in range(2, len(taken) + 3))
+    return name if name not in taken else next(text for text in tries if text not in taken)

@@ -12,7 +12,7 @@ from tests.e2e.gallery import Filled, addresses
 # Addresses that are no pages to look at: files, fragments of a page, answers for machines, and what only the Hub can fill.
 APART = {
     "healthz", "readyz", "metrics", "job-files", "job-estimate", "dataset-outcome", "dataset-diff", "dataset-download", "hub-model",
-    "model-latest", "export-download", "settings-data-download",
+    "model-latest", "export-download", "settings-data-download", "template-file",
 }  # fmt: skip
 
 

@@ -7,13 +7,17 @@ from typing import Any, cast
 from django.http import Http404
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
 from rest_framework import serializers, viewsets
+from rest_framework.decorators import action
+from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.models import User
 from training.api.serializers import ConfigField
 from training.models import JobTemplate
+from training.recipes import LARGEST
 from training.services.delete_template import delete_template
+from training.services.load_template import load_template
 from training.services.save_template import save_template
 from training.services.update_template import update_template
 from training.spec_fields import openapi_schema
@@ -51,6 +55,12 @@ class TemplateBodySerializer(serializers.Serializer):
     config = ConfigField(required=False)
 
 
+class TemplateFileSerializer(serializers.Serializer):
+    """A template of ours in YAML or JSON, or the YAML of a LLaMA-Factory or Axolotl training."""
+
+    file = serializers.FileField(allow_empty_file=True)
+
+
 class TemplateViewSet(viewsets.GenericViewSet):
     """Methods with their options under a name."""
 
@@ -70,6 +80,16 @@ class TemplateViewSet(viewsets.GenericViewSet):
     @extend_schema(request=TemplateBodySerializer, responses={201: TemplateSerializer})
     def create(self, request: Request) -> Response:
         made = save_template(owner=cast(User, request.user), **_body(request))
+        return Response(TemplateSerializer(made).data, status=201)
+
+    @extend_schema(request=TemplateFileSerializer, responses={201: TemplateSerializer})
+    @action(detail=False, methods=["post"], parser_classes=[MultiPartParser])
+    def load(self, request: Request) -> Response:
+        """Make a template from a file. What a template can't say is named in its description."""
+        shape = TemplateFileSerializer(data=request.data)
+        shape.is_valid(raise_exception=True)
+        file = shape.validated_data["file"]
+        made = load_template(owner=cast(User, request.user), content=file.read(LARGEST + 1), filename=file.name)
         return Response(TemplateSerializer(made).data, status=201)
 
     @extend_schema(parameters=[ID])

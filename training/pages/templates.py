@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.utils.http import content_disposition_header
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from accounts.person import person
 from finetune.core.errors import DomainError
 from finetune.core.pages import page_of, refuse, render_page
 from finetune.core.templatetags.ui import method_words
 from training.engine.spec import METHODS
 from training.forms import TemplateForm
 from training.pages.own import own_job
+from training.recipes import LARGEST, write_recipe
 from training.services.delete_template import delete_template
+from training.services.load_template import load_template
 from training.services.save_template import save_template
 from training.services.update_template import update_template
-from training.template_list import Template, find_template, list_templates
+from training.template_list import Template, find_template, free_name, list_templates
 
 
 @require_GET
@@ -32,19 +34,38 @@ def templates(request: HttpRequest) -> HttpResponse:
 
 
 @require_POST
-def save_from_job(request: HttpRequest, pk: int) -> HttpResponse:
-    """Keep a job's method and options under its name."""
-    job = own_job(request, pk)
-    made = save_template(owner=job.owner, name=_free_name(request.user, job.name), method=job.method, config=job.config)
-    messages.success(request, f"“{made.name}” is a template now. Give it a name that says what it is good for.")
+def load(request: HttpRequest) -> HttpResponse:
+    """A template from a file: ours, LLaMA-Factory's or Axolotl's."""
+    file = request.FILES.get("file")
+    if file is None:
+        messages.error(request, "Choose a file first.")
+        return redirect("templates")
+    try:
+        made = load_template(owner=person(request), content=file.read(LARGEST + 1), filename=file.name or "")
+    except DomainError as error:
+        messages.error(request, f"{file.name}: {error}")
+        return redirect("templates")
+    messages.success(request, f"“{made.name}” is a template now.")
     return redirect("template", made.pk)
 
 
-def _free_name(user: Any, name: str) -> str:
-    """The name, with a number where it is taken already."""
-    taken = {item.name for item in list_templates(user)}
-    tries = (f"{name[:190]} {number}" for number in range(2, len(taken) + 3))
-    return name if name not in taken else next(text for text in tries if text not in taken)
+@require_GET
+def download(request: HttpRequest, pk: str) -> HttpResponse:
+    """The template as a file that `load` takes."""
+    found = _find(request, pk)
+    text = write_recipe(name=found.name, description=found.description, method=found.method, config=found.config)
+    answer = HttpResponse(text, content_type="application/yaml")
+    answer["Content-Disposition"] = content_disposition_header(True, f"{found.name}.yaml") or "attachment"
+    return answer
+
+
+@require_POST
+def save_from_job(request: HttpRequest, pk: int) -> HttpResponse:
+    """Keep a job's method and options under its name."""
+    job = own_job(request, pk)
+    made = save_template(owner=job.owner, name=free_name(request.user, job.name), method=job.method, config=job.config)
+    messages.success(request, f"“{made.name}” is a template now. Give it a name that says what it is good for.")
+    return redirect("template", made.pk)
 
 
 @require_http_methods(["GET", "POST"])
