@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from accounts.access_models import BrowserSession
 from accounts.models import User
-from finetune.core.middleware import Either
+from finetune.core.middleware import Around
 
 TOUCH_SECONDS = 300
 SEEN = "seen_at"
@@ -56,7 +56,7 @@ def end(sessions: Any) -> int:
     return len(keys)
 
 
-class NoteSessions(Either):
+class NoteSessions(Around):
     """Writes down every few minutes that a session is in use, and from where."""
 
     def process_view(self, request: HttpRequest, *args: Any) -> None:

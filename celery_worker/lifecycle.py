@@ -8,17 +8,27 @@ from __future__ import annotations
 
 import logging
 import logging.config
+import os
 import threading
 import time
 from contextlib import suppress
 from typing import Any
 
-from celery.signals import after_task_publish, beat_init, setup_logging, worker_ready, worker_shutdown, worker_shutting_down
+from celery.signals import (
+    after_task_publish,
+    beat_init,
+    setup_logging,
+    worker_process_init,
+    worker_ready,
+    worker_shutdown,
+    worker_shutting_down,
+)
 
 logger = logging.getLogger(__name__)
 stopping = threading.Event()
 _told = False
 
+BEHIND_PAGES = 5  # how much nicer the processes of a worker's pool are than the web process
 BEAT_SEEN = "beat-seen"  # cache key: when beat last sent a task, in seconds since 1970
 
 
@@ -43,6 +53,12 @@ def _beat_lives(**kwargs: Any) -> None:
 
     with suppress(Exception):
         cache.set(BEAT_SEEN, time.time(), None)
+
+
+@worker_process_init.connect
+def on_pool_process(**kwargs: Any) -> None:
+    """Reading and checking files can wait a moment; the web process, for which a person waits, can't."""
+    os.nice(BEHIND_PAGES)
 
 
 @worker_ready.connect

@@ -18,7 +18,7 @@ case $name in
 web)
     # Requests and tokens in addresses stay out of the logs: no access log, and sockets are logged at INFO.
     set -- --host "${HOST:-127.0.0.1}" --port "${PORT:-8000}" --workers "${WEB_WORKERS:-2}" --ws websockets-sansio \
-        --timeout-graceful-shutdown 5 --no-access-log --log-level warning
+        --timeout-graceful-shutdown 5 --timeout-keep-alive 75 --no-access-log --log-level warning
     [ -n "${FORWARDED_ALLOW_IPS:-}" ] || set -- "$@" --no-proxy-headers
     exec python -m uvicorn finetune.asgi:application "$@"
     ;;

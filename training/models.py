@@ -17,8 +17,16 @@ from training import micro_batch
 
 class JobQuerySet(OwnedQuerySet):
     def for_list(self) -> JobQuerySet:
-        """With what a list shows of each: without the large columns that only a job's own page reads."""
-        return self.select_related("model", "dataset").defer("config", "estimate", "inputs", "memory", "rewinds", "dataset__report")
+        """With what a list shows of each: without the large columns that only a job's own page reads, and of model and dataset no
+        more than what they are called."""
+        own = ("config", "estimate", "inputs", "memory", "rewinds", "report_to", "tracker_places", "remote")
+        related = (*self._beside("model", "id", "name", "kind", "version"), *self._beside("dataset", "id", "name"))
+        return self.select_related("model", "dataset").defer(*own, *related)
+
+    def _beside(self, relation: str, *kept: str) -> list[str]:
+        """The columns of a related row but these."""
+        related = self.model._meta.get_field(relation).related_model
+        return [f"{relation}__{field.name}" for field in related._meta.concrete_fields if field.name not in kept]
 
     def active(self) -> JobQuerySet:
         """Jobs that still need their model and data."""

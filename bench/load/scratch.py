@@ -78,6 +78,7 @@ def web_process() -> Iterator[Web]:
     """One web process on this installation, as the launcher starts it; it answers when the block begins."""
     port = servers.free_port()
     options = ["--port", str(port), "--ws", "websockets-sansio", "--no-access-log", "--log-level", "warning", "--no-proxy-headers"]
+    options += ["--timeout-keep-alive", "75"]
     command = [sys.executable, "-m", "uvicorn", "finetune.asgi:application", "--host", "127.0.0.1", *options]
     process = subprocess.Popen(command, cwd=ROOT)
     url = f"http://127.0.0.1:{port}"

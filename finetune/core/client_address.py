@@ -7,10 +7,10 @@ from ipaddress import ip_address, ip_network
 from django.conf import settings
 from django.http import HttpRequest
 
-from finetune.core.middleware import Either
+from finetune.core.middleware import Around
 
 
-class ClientAddress(Either):
+class ClientAddress(Around):
     """REMOTE_ADDR becomes the client's address. Each of TRUSTED_PROXIES proxies has added one address at the end of
     X-Forwarded-For; what stands before these was written by the client and is not believed."""
 

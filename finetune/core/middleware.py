@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from io import BytesIO
 
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -24,24 +23,14 @@ CSP = (
 PERMISSIONS = ", ".join(f"{name}=()" for name in ("camera", "microphone", "geolocation", "payment", "usb", "serial", "bluetooth"))
 
 
-class Either:
-    """A middleware whose work is plain functions; runs under both WSGI and ASGI without a thread hop."""
-
-    sync_capable = True
-    async_capable = True
+class Around:
+    """A middleware that does something before a request, after it, or both."""
 
     def __init__(self, get_response: Callable):
         self.get_response = get_response
-        if iscoroutinefunction(get_response):
-            markcoroutinefunction(self)
 
-    def __call__(self, request: HttpRequest):
-        if iscoroutinefunction(self.get_response):
-            return self._acall(request)
-        return self.after(self.before(request), self.get_response(request))
-
-    async def _acall(self, request: HttpRequest) -> HttpResponse:
-        return self.after(self.before(request), await self.get_response(request))
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.after(request, self.get_response(self.before(request)))
 
     def before(self, request: HttpRequest) -> HttpRequest:
         return request
@@ -50,7 +39,7 @@ class Either:
         return response
 
 
-class ContentSecurityPolicy(Either):
+class ContentSecurityPolicy(Around):
     """Nothing loads from another host, nothing is inline; styles with a nonce only where a view set `request.style_nonce`."""
 
     def after(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
@@ -75,7 +64,7 @@ class StaticFiles(WhiteNoiseMiddleware):
         return response
 
 
-class OptionalApiSlash(Either):
+class OptionalApiSlash(Around):
     """`/api/x/` and `/api/x` are the same route, for every method; likewise under /v1/."""
 
     def before(self, request: HttpRequest) -> HttpRequest:
@@ -85,7 +74,7 @@ class OptionalApiSlash(Either):
         return request
 
 
-class NoNulInQueries(Either):
+class NoNulInQueries(Around):
     """A NUL in `?search=` finds nothing. PostgreSQL takes none in a text, and would make an error of ours of it."""
 
     def before(self, request: HttpRequest) -> HttpRequest:
@@ -94,7 +83,7 @@ class NoNulInQueries(Either):
         return request
 
 
-class DomainErrors(Either):
+class DomainErrors(Around):
     """A verb's refusal on a page: a toast for htmx, else a message and back to where the person was."""
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:

@@ -8,12 +8,12 @@ import uuid
 from django.http import HttpRequest, HttpResponse
 
 from finetune.core.logs import request_being_answered
-from finetune.core.middleware import Either
+from finetune.core.middleware import Around
 
 _WELL_FORMED = re.compile(r"[\w.:/+=-]{1,100}", re.ASCII)
 
 
-class RequestId(Either):
+class RequestId(Around):
     """Outermost, so that whatever answers is covered."""
 
     def before(self, request: HttpRequest) -> HttpRequest:

@@ -40,7 +40,7 @@ def running_jobs(user: Viewer, *, limit: int = 10) -> list[TrainingJob]:
 
 def recent_jobs(user: Viewer, *, limit: int = 8) -> JobQuerySet:
     """The newest jobs, whatever their status."""
-    return TrainingJob.objects.for_user(user).for_list().select_related("output_model")[:limit]
+    return TrainingJob.objects.for_user(user).for_list()[:limit]
 
 
 def recent_datasets(user: Viewer, *, limit: int = 5) -> QuerySet[Dataset]:

@@ -61,6 +61,8 @@ def _web(facts: Facts) -> list[str]:
     command = [sys.executable, "-m", "uvicorn", "finetune.asgi:application", "--host", facts.host, "--port", str(facts.port)]
     # Requests and tokens in addresses stay out of the logs: no access log, and sockets are logged at INFO.
     command += ["--ws", "websockets-sansio", "--timeout-graceful-shutdown", "5", "--no-access-log", "--log-level", "warning"]
+    # Longer than proxies and browsers keep a connection they don't use, so that they never ask on one that ends at that moment.
+    command += ["--timeout-keep-alive", "75"]
     # Only an operator who named a proxy wants X-Forwarded-For believed; rate limits count addresses.
     return command if os.environ.get("FORWARDED_ALLOW_IPS") else [*command, "--no-proxy-headers"]
 

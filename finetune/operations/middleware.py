@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse
 
-from finetune.core.middleware import Either
+from finetune.core.middleware import Around
 from finetune.operations.metrics import REQUESTS
 
 
-class CountRequests(Either):
+class CountRequests(Around):
     """By method and class of status; no path, which would be a new series for every row of the database."""
 
     def after(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:

@@ -59,6 +59,8 @@ class JobViewSet(
         if self.action in ("priority", "move_up"):
             return TrainingJob.objects.for_operator(self.request.user).select_related("owner", "reproduces")
         jobs = super().get_queryset()
+        if self.action in ("metrics", "events"):  # asked for every few seconds
+            return jobs.only("owner", "last_seq", "rewinds")
         if self.action != "list":
             return jobs.select_related("model", "dataset", "owner", "reproduces")
         return filter_jobs(jobs.select_related("reproduces"), self.request.query_params)
