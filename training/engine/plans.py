@@ -29,7 +29,7 @@ CUDA_SHARE, FLOAT_SHARE = 0.25, 0.25
 MPS_FLOPS = 2e12
 # Of one core without and with bfloat16 (AVX-512), measured with the bench's models: docs/estimates.md; and how much of it is left
 # to the second kind in float32.
-CPU_CORE_FLOPS, CPU_FLOAT_SHARE = {False: 18e9, True: 100e9}, 0.73
+CPU_CORE_FLOPS, CPU_FLOAT_SHARE = {False: 18e9, True: 160e9}, 0.73
 # Forward passes of the reference, and for KTO's loss of the model itself over the unrelated answers.
 REFERENCE_PASSES, OWN_PASSES = {"dpo": 1, "kto": 2}, {"kto": 1}
 WITHOUT_BF16 = ("V100", "P100", "T4", "GTX", "RTX 20", "TITAN", "P40", "P4")
