@@ -25,7 +25,7 @@ class JobQuerySet(OwnedQuerySet):
 
     def _beside(self, relation: str, *kept: str) -> list[str]:
         """The columns of a related row but these."""
-        related = self.model._meta.get_field(relation).related_model
+        related: Any = self.model._meta.get_field(relation).related_model
         return [f"{relation}__{field.name}" for field in related._meta.concrete_fields if field.name not in kept]
 
     def active(self) -> JobQuerySet:

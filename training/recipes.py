@@ -86,7 +86,8 @@ def _ours(values: dict[str, Any]) -> Recipe:
         raise invalid_field("file", f"{wrong[0]}: must be a text.")
     if not isinstance(values["config"], dict):
         raise invalid_field("file", "config: must hold options and their values.")
-    return Recipe(**texts, config={str(name): value for name, value in values["config"].items()})
+    config = {str(name): value for name, value in values["config"].items()}
+    return Recipe(texts["name"], texts["method"], config, texts["description"])
 
 
 def _theirs(program: Any, values: dict[str, Any]) -> Recipe:

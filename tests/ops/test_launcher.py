@@ -153,6 +153,11 @@ def test_no_general_worker_outlives_its_parent(launched):
     wait_until(lambda: not any(child.is_running() for child in pool), 20, "the pool's processes ended")
 
 
+def test_reading_files_yields_to_pages(launched):
+    general, web = launched.find("-n general@"), launched.find("finetune.asgi")
+    wait_until(lambda: all(child.nice() > web.nice() for child in wait_for_pool(general)), 20, "nicer pool processes")
+
+
 def wait_for_pool(parent: psutil.Process) -> list[psutil.Process]:
     wait_until(lambda: len(parent.children()) >= 2, 30, "the pool")
     return parent.children()
