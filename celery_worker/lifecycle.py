@@ -14,6 +14,7 @@ import time
 from contextlib import suppress
 from typing import Any
 
+from billiard.process import current_process
 from celery.signals import (
     after_task_publish,
     beat_init,
@@ -29,6 +30,7 @@ stopping = threading.Event()
 _told = False
 
 BEHIND_PAGES = 5  # how much nicer the processes of a worker's pool are than the web process
+MAIN = "MainProcess"  # what billiard calls a worker beside the processes of its pool
 BEAT_SEEN = "beat-seen"  # cache key: when beat last sent a task, in seconds since 1970
 
 
@@ -57,8 +59,10 @@ def _beat_lives(**kwargs: Any) -> None:
 
 @worker_process_init.connect
 def on_pool_process(**kwargs: Any) -> None:
-    """Reading and checking files can wait a moment; the web process, for which a person waits, can't."""
-    os.nice(BEHIND_PAGES)
+    """Reading and checking files can wait a moment; the web process, for which a person waits, can't. A pool without processes of
+    its own says this too, in the worker itself."""
+    if current_process().name != MAIN:
+        os.nice(BEHIND_PAGES)
 
 
 @worker_ready.connect

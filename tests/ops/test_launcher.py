@@ -60,6 +60,8 @@ def test_the_web_process_is_small(launched):
 def test_log_lines_are_json_and_hold_no_addresses(launched):
     launched.get("/healthz?token=planted-in-an-address")
     launched.get("/nowhere")
+    # The process manager writes them, a moment after they were said.
+    wait_until(lambda: "/nowhere" in (launched.data_dir / "logs" / "web.log").read_text(), 20, "the line about /nowhere")
     logs = {name: (launched.data_dir / "logs" / f"{name}.log").read_text() for name in ("web", "train", "general", "beat")}
     records = [json.loads(line) for text in logs.values() for line in text.splitlines() if line.startswith("{")]
 
