@@ -46,16 +46,16 @@ def wrote(values: dict[str, Any]) -> bool:
 
 def method_of(values: dict[str, Any]) -> str:
     """One of ours, or in words why there is none."""
-    adapter, wish = values.get("adapter"), values.get("rl")
+    adapter, wish = values.get("adapter"), str(values.get("rl", ""))
     if adapter not in (None, "lora", "qlora"):
         return f"the adapter “{str(adapter)[:40]}” isn't here. Choose lora, qlora or none."
-    if wish is None and _reads_text(values):
+    if not wish and _reads_text(values):
         return "pretrain"
-    if wish is None:
+    if not wish:
         return "sft" if adapter is None else "qlora" if _in_four_bits(values) else "lora"
     if wish in LOSSES:
         return "dpo"
-    return wish if wish in ("orpo", "kto") else f"rl: {str(wish)[:40]} isn't here. Choose dpo, ipo, orpo or kto."
+    return wish if wish in ("orpo", "kto") else f"rl: {wish[:40]} isn't here. Choose dpo, ipo, orpo or kto."
 
 
 def understood(values: dict[str, Any]) -> set[str]:
@@ -83,5 +83,5 @@ def _in_four_bits(values: dict[str, Any]) -> bool:
 
 def _reads_text(values: dict[str, Any]) -> bool:
     sets = values.get("datasets")
-    kinds = [each.get("type") for each in sets if isinstance(each, dict)] if isinstance(sets, list) else []
+    kinds = [str(each.get("type")) for each in sets if isinstance(each, dict)] if isinstance(sets, list) else []
     return "pretraining_dataset" in values or (bool(kinds) and set(kinds) == {"completion"})

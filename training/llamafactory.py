@@ -42,9 +42,9 @@ def wrote(values: dict[str, Any]) -> bool:
 
 def method_of(values: dict[str, Any]) -> str:
     """One of ours, or in words why there is none."""
-    stage, kind = values.get("stage", "sft"), values.get("finetuning_type", "lora")
+    stage, kind = str(values.get("stage", "sft")), values.get("finetuning_type", "lora")
     if stage not in STAGES:
-        return f"the stage “{str(stage)[:40]}” isn't here. Choose pt, sft, dpo or kto."
+        return f"the stage “{stage[:40]}” isn't here. Choose pt, sft, dpo or kto."
     if kind not in ("lora", "full"):
         return f"the finetuning_type “{str(kind)[:40]}” isn't here. Choose lora or full."
     if stage == "dpo" and values.get("pref_loss", "sigmoid") not in LOSSES:

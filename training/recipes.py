@@ -9,6 +9,7 @@ What another program's file leaves out has that program's default, so that a run
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +21,6 @@ from training.engine.spec import METHODS
 from training.spec_fields import checked_config
 
 LARGEST = 1 << 20  # bytes
-OURS = {"name", "description", "method", "config"}
 PROGRAMS = (llamafactory, axolotl)
 
 
@@ -77,7 +77,15 @@ def _parsed(content: bytes) -> dict[str, Any]:
         line = getattr(getattr(error, "problem_mark", None), "line", None)
         where = "" if line is None else f" Look at line {line + 1}."
         raise invalid_field("file", f"The file is neither YAML nor JSON.{where}") from None
+    if not _can_be_stored(values):
+        raise invalid_field("file", "The file holds a NUL or half a character (a lone surrogate). Remove it.")
     return values if isinstance(values, dict) else {}
+
+
+def _can_be_stored(values: Any) -> bool:
+    """Whether a database takes all texts in it; escapes in YAML and JSON can say characters that it doesn't."""
+    text = json.dumps(values, default=str, skipkeys=True, ensure_ascii=False)
+    return "\\u0000" not in text and not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def _ours(values: dict[str, Any]) -> Recipe:
